@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ALIGN     16
+#define ALIGN	  16
 #define BLOCK_MIN 4096
 #define BLOCK_MAX (256 * 1024)
 

@@ -17,7 +17,10 @@ struct skep_arena {
 };
 
 /* A zeroed struct skep_arena is valid and empty. */
-#define SKEP_ARENA_INIT {0}
+#define SKEP_ARENA_INIT \
+	{ \
+		0 \
+	}
 
 void skep_arena_deinit(struct skep_arena *arena);
 

@@ -16,7 +16,10 @@ struct skep_buf {
 	bool oom;
 };
 
-#define SKEP_BUF_INIT {0}
+#define SKEP_BUF_INIT \
+	{ \
+		0 \
+	}
 
 void skep_buf_deinit(struct skep_buf *buf);
 void skep_buf_reset(struct skep_buf *buf); /* len = 0; keeps the memory */

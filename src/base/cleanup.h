@@ -34,24 +34,24 @@ static inline void skep_cleanup_close(int *fd)
 #define SKEP_AUTO(fn) __attribute__((cleanup(fn)))
 
 /* Defines skep_cleanup_NAME(type **) that calls the NULL-safe destroy(type *). */
-#define SKEP_DEFINE_CLEANUP(name, type, destroy)                                                   \
-	static inline void skep_cleanup_##name(type **p)                                           \
-	{                                                                                          \
-		destroy(*p);                                                                       \
+#define SKEP_DEFINE_CLEANUP(name, type, destroy) \
+	static inline void skep_cleanup_##name(type **p) \
+	{ \
+		destroy(*p); \
 	}
 
-#define SKEP_TAKE(p)                                                                               \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define SKEP_TAKE(p) \
+	({ \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL; \
+		taken_; \
 	})
 
-#define SKEP_TAKE_FD(fd)                                                                           \
-	({                                                                                         \
-		int taken_ = (fd);                                                                 \
-		(fd) = -1;                                                                         \
-		taken_;                                                                            \
+#define SKEP_TAKE_FD(fd) \
+	({ \
+		int taken_ = (fd); \
+		(fd) = -1; \
+		taken_; \
 	})
 
 #define SKEP_ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

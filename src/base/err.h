@@ -33,7 +33,10 @@ struct skep_err {
 };
 
 /* A fresh error: nothing failed, no instruction. */
-#define SKEP_ERR_INIT {.insn = -1}
+#define SKEP_ERR_INIT \
+	{ \
+		.insn = -1 \
+	}
 
 /* Empties @err and frees its detail.  NULL-safe.  @err can be used again. */
 void skep_err_deinit(struct skep_err *err);

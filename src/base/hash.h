@@ -22,7 +22,10 @@ struct skep_hash {
 	size_t cap, used, live;
 };
 
-#define SKEP_HASH_INIT {0}
+#define SKEP_HASH_INIT \
+	{ \
+		0 \
+	}
 
 void skep_hash_deinit(struct skep_hash *hash);
 

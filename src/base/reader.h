@@ -66,15 +66,15 @@ static inline struct skep_reader skep_reader_sub(const struct skep_reader *r, si
 	return sub;
 }
 
-#define SKEP_READER_GET(name, type, swapper)                                                       \
-	static inline type skep_reader_##name(struct skep_reader *r)                               \
-	{                                                                                          \
-		const void *p = skep_reader_take(r, sizeof(type));                                 \
-		type v = 0;                                                                        \
-                                                                                                   \
-		if (p)                                                                             \
-			memcpy(&v, p, sizeof(v));                                                  \
-		return r->swap ? swapper(v) : v;                                                   \
+#define SKEP_READER_GET(name, type, swapper) \
+	static inline type skep_reader_##name(struct skep_reader *r) \
+	{ \
+		const void *p = skep_reader_take(r, sizeof(type)); \
+		type v = 0; \
+\
+		if (p) \
+			memcpy(&v, p, sizeof(v)); \
+		return r->swap ? swapper(v) : v; \
 	}
 
 #define SKEP_SWAP8(v) (v)

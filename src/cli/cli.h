@@ -26,8 +26,7 @@ struct skep_cli {
 };
 
 /* A verb: argv[0] is the verb's name.  Returns an exit status. */
-#define SKEP_CMD(name, args, what)                                                                 \
-	int skep_cmd_##name(struct skep_cli *cli, int argc, char **argv);
+#define SKEP_CMD(name, args, what) int skep_cmd_##name(struct skep_cli *cli, int argc, char **argv);
 #include "cli/cmd.def"
 #undef SKEP_CMD
 

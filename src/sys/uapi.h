@@ -17,6 +17,6 @@
 #define BPF_JCOND 0xe0 /* 6.9: may_goto */
 #endif
 #define SKEP_BPF_ADDR_SPACE_CAST 1 /* 6.9: off of a 64-bit mov */
-#define SKEP_BPF_PROBE_MEM       0x20
+#define SKEP_BPF_PROBE_MEM	 0x20
 
 #endif

@@ -92,7 +92,8 @@ static void test_vec_arena(void)
 
 	for (i = 0; i < 1000; i++)
 		skep_vec_push(&v, i);
-	skep_vec_each(&v, it) sum += *it;
+	skep_vec_each (&v, it)
+		sum += *it;
 	is_int(sum, 499500, "vector keeps what was pushed");
 	skep_vec_deinit(&v);
 	for (i = 0; i < 10000; i++)

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The loader: a struct skep_obj becomes maps, programs and links of an engine.
+ *
+ * One program that fails to load does not take the others with it unless
+ * `all_or_nothing` is set; each carries its own error.
+ */
+#ifndef SKEP_OBJ_LOAD_H
+#define SKEP_OBJ_LOAD_H
+
+#include "obj/obj.h"
+
+struct skep_load_opts {
+	size_t sz; /* sizeof(struct skep_load_opts) */
+	bool all_or_nothing;
+	/* Only tasks of this set: -1 none; see skep_loaded_scope_add. */
+	bool scope_tasks; /* programs with SKEP_EV_TASK run only for tasks in the scope set */
+	/* Count what full ring buffers and full maps refuse (skep_loaded_losses). */
+	bool count_losses;
+	const char *btf; /* file with the target's BTF instead of the running kernel's */
+	unsigned int log_level; /* of the verifier, 0: only on refusal */
+};
+
+struct skep_loaded_map {
+	const struct skep_obj_map *spec;
+	int fd;
+};
+
+struct skep_loaded_prog {
+	const struct skep_obj_func *spec;
+	int fd; /* -1: not loaded, see err */
+	struct skep_err err; /* why it did not load or attach */
+	struct skep_links links;
+	/* What the engine was given, after all relocation: for dumps and tests. */
+	struct bpf_insn *insns;
+	uint32_t nr_insns;
+	char *log; /* the verifier's whole log if asked for, else NULL */
+};
+
+struct skep_loaded {
+	struct skep_sys *sys; /* borrowed */
+	const struct skep_obj *obj; /* borrowed */
+	struct skep_loaded_map *maps; /* obj->nr_maps and skep's own after them */
+	uint32_t nr_maps;
+	struct skep_loaded_prog *progs; /* one for each obj func with is_prog */
+	uint32_t nr_progs;
+	void *priv; /* load.c's */
+};
+
+/*
+ * Creates the maps and loads the programs with autoload.  Fails as a whole
+ * only for what all programs need (maps, BTF) or with all_or_nothing.
+ */
+int skep_load(struct skep_loaded **loaded, struct skep_obj *obj, struct skep_sys *sys,
+	      const struct skep_load_opts *opts, struct skep_err *err);
+
+/* Detaches and closes everything.  NULL-safe. */
+void skep_loaded_destroy(struct skep_loaded *loaded);
+
+/* Adds the process @tgid, and from then on its descendants, to the scope set. */
+int skep_loaded_scope_add(struct skep_loaded *loaded, pid_t tgid, struct skep_err *err);
+
+/* One place in a program where data was refused, and how often. */
+struct skep_loss {
+	const char *prog, *map; /* map NULL: not known */
+	const char *file; /* source, NULL: not known */
+	uint32_t line, insn;
+	enum { SKEP_LOSS_RING, SKEP_LOSS_MAP_FULL } kind;
+	uint64_t count;
+};
+
+/* The places with count > 0: *n of them, malloc'ed, freed by the caller. */
+int skep_loaded_losses(struct skep_loaded *loaded, struct skep_loss **losses, size_t *n,
+		       struct skep_err *err);
+
+#endif

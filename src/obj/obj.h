@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The program object: what every front end makes and the loader takes.
+ *
+ * It is a specification: programs, maps, types and the places in the
+ * instructions that wait for a map, a variable, a subprogram or a field
+ * offset.  It can be edited (skep_obj_set_global, edit.h) until it is loaded,
+ * and is not changed by loading: the loaded thing is struct skep_loaded.
+ */
+#ifndef SKEP_OBJ_OBJ_H
+#define SKEP_OBJ_OBJ_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "event/event.h"
+#include "sys/sys.h"
+
+struct skep_btf;
+
+enum skep_obj_map_kind {
+	SKEP_OBJ_MAP_PLAIN, /* from .maps */
+	SKEP_OBJ_MAP_DATA, /* .data, .data.* */
+	SKEP_OBJ_MAP_BSS, /* .bss, .bss.* */
+	SKEP_OBJ_MAP_RODATA, /* .rodata, .rodata.*: frozen */
+	SKEP_OBJ_MAP_INTERNAL, /* skep's own (filters, loss counters): not shown to users */
+};
+
+struct skep_obj_map {
+	const char *name; /* as the user wrote it: "hits", ".rodata" */
+	enum skep_obj_map_kind kind;
+	uint32_t type, key_size, value_size, max_entries, flags;
+	uint32_t key_type, value_type; /* BTF ids in obj->btf, 0: unknown */
+	uint32_t record_type; /* ring buffer, perf array: BTF id of its records, 0: unknown */
+	void *init; /* DATA..RODATA: value_size bytes, editable before loading */
+	uint32_t datasec; /* DATA..RODATA: the BTF DATASEC's id, 0: none */
+};
+
+enum skep_obj_relo_kind {
+	SKEP_RELO_MAP, /* ld_imm64: the map's descriptor */
+	SKEP_RELO_DATA, /* ld_imm64: map value + offset */
+	SKEP_RELO_CALL, /* call: subprogram by section and offset */
+	SKEP_RELO_FUNC, /* ld_imm64: address of a subprogram (callback) */
+	SKEP_RELO_CORE, /* CO-RE record */
+};
+
+/* A place in a program's instructions that loading fills in. */
+struct skep_obj_relo {
+	enum skep_obj_relo_kind kind;
+	uint32_t insn; /* index */
+	uint32_t target; /* map index; function index; CO-RE: index of the record */
+	uint64_t addend; /* DATA: byte offset into the value */
+};
+
+/* One line of source: instruction index -> file, text, line, column. */
+struct skep_obj_line {
+	uint32_t insn, file_off, line_off, line_col; /* as in .BTF.ext: string offsets */
+};
+
+/*
+ * A function of the object: a program to load, or a subprogram that is
+ * appended to the programs that call it.
+ */
+struct skep_obj_func {
+	const char *name, *sec;
+	struct bpf_insn *insns; /* nr_insns, editable through edit.h */
+	uint32_t nr_insns;
+	struct skep_obj_relo *relos; /* by insn, ascending */
+	uint32_t nr_relos;
+	struct skep_obj_line *lines; /* by insn, ascending */
+	uint32_t nr_lines;
+	uint32_t type; /* BTF FUNC id, 0: none */
+	bool is_prog; /* an entry, not a subprogram */
+
+	/* Programs only. */
+	const struct skep_event_def *event; /* NULL: unknown section; then `autoload` is false */
+	const char *args; /* what follows the slash of the section name */
+	uint32_t prog_type, attach_type, prog_flags;
+	bool autoload; /* false: skipped by skep_load() */
+};
+
+struct skep_obj {
+	struct skep_arena arena; /* owns everything below */
+	const char *name; /* the file, for messages */
+	char license[128];
+	struct skep_btf *btf; /* NULL: the object has none */
+	struct skep_obj_map *maps;
+	uint32_t nr_maps;
+	struct skep_obj_func *funcs;
+	uint32_t nr_funcs;
+	void *core; /* the CO-RE records; see src/obj/core.c */
+	uint32_t nr_core;
+	struct skep_log *log;
+};
+
+/*
+ * Reads a compiled object of @len bytes; @name is used in messages only.  The
+ * bytes are not needed afterwards.  0 or -errno (E_ELF_INVALID, E_OBJ_*).
+ */
+int skep_obj_open(struct skep_obj **obj, const void *data, size_t len, const char *name,
+		  struct skep_log *log, struct skep_err *err);
+void skep_obj_destroy(struct skep_obj *obj);
+
+struct skep_obj_map *skep_obj_find_map(const struct skep_obj *obj, const char *name);
+struct skep_obj_func *skep_obj_find_prog(const struct skep_obj *obj, const char *name);
+
+/*
+ * Sets the global variable @name (of .rodata, .data or .bss, found by the
+ * object's BTF) from text: integers in C notation, 'c', true/false, "text"
+ * for char arrays, enumerators.  Range-checked against the variable's type.
+ */
+int skep_obj_set_global(struct skep_obj *obj, const char *name, const char *value,
+			struct skep_err *err);
+
+/* "file.c:12" and the source text of instruction @insn of @func; false: not known. */
+bool skep_obj_source(const struct skep_obj *obj, const struct skep_obj_func *func, uint32_t insn,
+		     const char **file, const char **text, uint32_t *line, uint32_t *col);
+
+#endif
