@@ -28,6 +28,7 @@
 
 struct skep_vm;
 struct skep_vm_env;
+struct skep_vm_prog;
 
 /* What the surroundings can answer.  Any op may be NULL: the helper then fails as specified. */
 struct skep_vm_env_ops {
