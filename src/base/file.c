@@ -132,7 +132,8 @@ int skep_mkdirs(const char *path, struct skep_err *err)
 		memcpy(part, path, i);
 		part[i] = '\0';
 		if (mkdir(part, 0755) < 0 && errno != EEXIST)
-			return skep_fail(err, SKEP_E_SYSTEM, errno, "%s: %s", part, strerror(errno));
+			return skep_fail(err, SKEP_E_SYSTEM, errno, "%s: %s", part,
+					 strerror(errno));
 	}
 	return 0;
 }

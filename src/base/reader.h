@@ -53,7 +53,8 @@ static inline void skep_reader_seek(struct skep_reader *r, size_t pos)
 }
 
 /* A reader of @len bytes at @off of @r's data; bad when they are not there. */
-static inline struct skep_reader skep_reader_sub(const struct skep_reader *r, size_t off, size_t len)
+static inline struct skep_reader skep_reader_sub(const struct skep_reader *r, size_t off,
+						 size_t len)
 {
 	struct skep_reader sub = {.swap = r->swap};
 
