@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CO-RE: where a field of a program's own idea of a type lies in the types of
+ * the kernel it is about to run on.
+ *
+ * A struct skep_core holds the candidates found so far; skep_core_prepare()
+ * finds those of many types in one walk of the target's headers.  Rules and
+ * results are those of libbpf (tools/lib/bpf/relo_core.c in the kernel's
+ * sources is the reference), including the poison of what cannot be resolved.
+ */
+#ifndef SKEP_BTF_CORE_H
+#define SKEP_BTF_CORE_H
+
+#include <linux/bpf.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "btf/btf.h"
+
+struct skep_core;
+
+/* @local: the program's BTF; @target: the kernel's (or NULL: only local type ids).  Borrowed. */
+struct skep_core *skep_core_create(const struct skep_btf *local, const struct skep_btf *target,
+				   struct skep_err *err);
+/* NULL-safe. */
+void skep_core_destroy(struct skep_core *core);
+
+/*
+ * Finds the candidates of the root types of @n relocations in one walk;
+ * those not prepared cost a walk each when they are resolved.  0 or -errno.
+ */
+int skep_core_prepare(struct skep_core *core, const struct bpf_core_relo *relos, size_t n,
+		      struct skep_err *err);
+
+struct skep_core_result {
+	uint64_t old_val; /* what the compiler put into the instruction */
+	uint64_t new_val; /* what belongs there */
+	bool poison; /* nothing fits: the instruction must not run */
+	bool validate; /* old_val must be found in the instruction */
+	bool bad_size; /* a load whose width would change and cannot */
+	uint32_t old_size,
+		new_size; /* bytes of the field, for the width of loads; 0: no adjustment */
+	uint32_t target_id; /* the target's root type, 0: none */
+};
+
+/*
+ * Resolves one relocation.  0 also when nothing fits (then .poison); -errno
+ * when the relocation itself is malformed or its candidates disagree
+ * (E_CORE_UNRESOLVED).
+ */
+int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
+		      struct skep_core_result *res, struct skep_err *err);
+
+/*
+ * Puts @res into @insn (and insn[1] of a 64-bit immediate; @left: how many
+ * instructions there are from @insn on).  @insn_idx and @relo_idx are for
+ * messages and for the poison: a call of function 195896080 + @relo_idx,
+ * which the verifier names if the program can get there.
+ */
+int skep_core_patch(struct bpf_insn *insn, size_t left, uint32_t insn_idx, uint32_t relo_idx,
+		    const struct skep_core_result *res, struct skep_err *err);
+
+/* "byte_off" for BPF_CORE_FIELD_BYTE_OFFSET, as libbpf's messages say. */
+const char *skep_core_kind_name(uint32_t kind);
+
+/* "struct task_struct.pid (0:52 @ offset 1234)"-like text of @relo into @buf; returns @buf. */
+const char *skep_core_describe(const struct skep_core *core, const struct bpf_core_relo *relo,
+			       char *buf, size_t size);
+
+#endif
