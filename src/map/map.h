@@ -25,12 +25,15 @@
 #include "base/err.h"
 
 struct skep_map;
+struct skep_vm_prog;
 
 /* A program as far as maps know it: prog arrays hold counted references. */
 struct skep_map_prog_ops {
 	void *(*get)(void *ctx, int fd); /* a reference, or NULL */
 	void (*put)(void *prog);
 	uint32_t (*id)(const void *prog);
+	/* What a tail call runs: borrowed from @prog.  NULL op: @prog is it. */
+	const struct skep_vm_prog *(*vm_prog)(const void *prog);
 };
 
 struct skep_map_ops {

@@ -49,6 +49,9 @@ struct skep_vm_env {
 	const struct skep_vm_env_ops *ops;
 	pid_t tgid, pid; /* of the current task; pid is the thread's */
 	unsigned int cpu;
+	uint64_t cookie; /* bpf_get_attach_cookie() */
+	unsigned int nr_args; /* BPF_PROG_TYPE_TRACING: arguments in the context, 8 bytes each */
+	bool has_ret; /* and the return value after them */
 	void *source; /* the event source's */
 };
 
@@ -58,13 +61,33 @@ struct skep_vm_region {
 	bool write;
 };
 
+/*
+ * The packet of a run: [data, data_end) in a linear buffer with room around
+ * it.  Programs reach it through the context's 32-bit data fields, so the
+ * buffer must lie below 4 GiB (MAP_32BIT).
+ */
+struct skep_vm_packet {
+	uint8_t *head, *tail; /* the whole buffer; tail is exclusive */
+	uint8_t *meta, *data, *data_end; /* head <= meta <= data <= data_end <= tail */
+	uint8_t *mac, *net; /* link and network layer, NULL: none (LD_ABS, skb helpers) */
+	bool write; /* programs may write it directly */
+	/* Pointers moved: rewrites the context.  May be NULL. */
+	void (*moved)(struct skep_vm_packet *packet, void *ctx);
+	uint32_t redirect_ifindex; /* of bpf_redirect() */
+};
+
 struct skep_vm_prog_opts {
 	size_t sz;
 	const char *name; /* copied */
 	uint32_t type, attach_type; /* BPF_PROG_TYPE_*; which helpers exist */
 	bool gpl;
 	bool trusted; /* verified: run without checks */
-	uint64_t budget; /* instructions a run may execute; 0: no limit */
+	/*
+	 * Instructions a run may execute (64-bit immediates count two); 0: no
+	 * limit.  Counted where control moves: a run may go over by the
+	 * straight piece of code it is in.
+	 */
+	uint64_t budget;
 	/*
 	 * The maps that 64-bit immediates refer to.  Those immediates hold
 	 * pointers: struct skep_map * with src_reg BPF_PSEUDO_MAP_FD, the value
@@ -90,7 +113,8 @@ int skep_vm_create(struct skep_vm **vm, struct skep_err *err);
 void skep_vm_destroy(struct skep_vm *vm);
 
 /*
- * Runs @prog with r1 = @ctx (ctx_len readable bytes; writable if ctx_write).
+ * Runs @prog with r1 = @ctx (ctx_len readable bytes; writable if ctx_write),
+ * r2 = ctx_len, the other registers 0.
  * *@ret: r0.  0, or -errno with @err: the run was ended (E_RUN_*), its
  * reserved ring buffer memory discarded, *@ret = 0.
  */
@@ -102,22 +126,54 @@ struct skep_vm_run {
 	bool ctx_write;
 	const struct skep_vm_region *regions;
 	unsigned int nr_regions;
+	struct skep_vm_packet *packet; /* NULL: none */
 };
 int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *ret,
 		struct skep_err *err);
 
 /*
- * For helpers: calls the program's function at instruction @insn (a callback's
- * address as the program passed it) with five arguments.  0 or -errno.
+ * For helpers and the machine itself.
+ */
+
+struct skep_vm_env *skep_vm_env(struct skep_vm *vm); /* NULL: none given */
+struct skep_vm_packet *skep_vm_packet(struct skep_vm *vm); /* NULL: none */
+void *skep_vm_ctx(struct skep_vm *vm, size_t *len);
+uint32_t skep_vm_prog_type(const struct skep_vm *vm);
+uint32_t skep_vm_random(struct skep_vm *vm);
+
+/*
+ * Calls the function of the program whose address is @func (a 64-bit
+ * immediate of src_reg BPF_PSEUDO_FUNC).  0, or -errno when the run has to
+ * end: the helper then returns at once, with any value.
  */
 int skep_vm_call(struct skep_vm *vm, uint64_t func, const uint64_t args[5], uint64_t *ret);
 
-/*
- * For helpers: true when the program may read (write) [addr, addr + len) now.
- * Always true in trusted mode.  When false the helper's caller ends the run.
- */
+/* Ends the run when the helper returns: E_@tag with instruction and helper named.  Returns 0. */
+uint64_t skep_vm_stop(struct skep_vm *vm, enum skep_tag tag, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* How many bytes from @addr on the program may read (write) now.  Trusted mode: no limit. */
+uint64_t skep_vm_reach(struct skep_vm *vm, uint64_t addr, bool write);
+
+/* True when the program may read (write) [addr, addr + len) now.  Always true in trusted mode. */
 bool skep_vm_may_access(struct skep_vm *vm, uint64_t addr, uint64_t len, bool write);
 
-struct skep_vm_env *skep_vm_env(struct skep_vm *vm);
+/*
+ * What a run holds: given back by the helper's counterpart, or when the run
+ * ends, however it ends (reservations are discarded, locks released).
+ */
+enum skep_vm_held {
+	SKEP_VM_HELD_RINGBUF, /* a reservation in @map */
+	SKEP_VM_HELD_MEM, /* memory that a callback may touch, until the helper returns */
+	SKEP_VM_HELD_LOCK,
+};
+int skep_vm_hold(struct skep_vm *vm, enum skep_vm_held kind, struct skep_map *map, void *addr,
+		 size_t len);
+/* The map (NULL if none) in *@map; false when the run does not hold @addr as @kind. */
+bool skep_vm_unhold(struct skep_vm *vm, enum skep_vm_held kind, const void *addr,
+		    struct skep_map **map);
+
+/* What the program may access has shrunk or moved: forgets what the access check remembers. */
+void skep_vm_moved(struct skep_vm *vm);
 
 #endif
