@@ -9,9 +9,9 @@
 
 #include SKEL
 
-#define PASTE(a, b)  a##b
-#define CALL(n, fn)  PASTE(n, fn)
-#define STRUCT(n)    struct n
+#define PASTE(a, b) a##b
+#define CALL(n, fn) PASTE(n, fn)
+#define STRUCT(n)   struct n
 
 int main(void)
 {
