@@ -18,6 +18,9 @@
 
 #define INDEX_SHIFT 6
 
+/* Far above the kernel's BTF_MAX_TYPE; keeps ids positive as ints. */
+#define MAX_ID (BTF_MAX_TYPE * 16u)
+
 struct index {
 	uint32_t *off;
 	size_t cap;
@@ -65,7 +68,8 @@ const char *skep_btf_kind_name(uint32_t kind)
 }
 
 /* The type at @off and where it ends, or NULL: it does not fit. */
-static inline const struct btf_type *type_at(const struct skep_btf *btf, uint32_t off, uint32_t *end)
+static inline const struct btf_type *type_at(const struct skep_btf *btf, uint32_t off,
+					     uint32_t *end)
 {
 	const struct btf_type *t = (const void *)(btf->types + off);
 	uint32_t left = btf->types_len - off, kind, size;
@@ -307,8 +311,7 @@ static bool extend(const struct skep_btf *btf, uint32_t id)
 	uint32_t end;
 
 	while (!ix->end && ix->next_id <= id) {
-		/* BTF_MAX_TYPE of the kernel; also keeps ids positive as ints. */
-		if (ix->next_id > BTF_MAX_TYPE * 16u || !type_at(btf, ix->next_off, &end)) {
+		if (ix->next_id > MAX_ID || !type_at(btf, ix->next_off, &end)) {
 			ix->end = true;
 			break;
 		}
@@ -391,19 +394,29 @@ const char *skep_btf_name(const struct skep_btf *btf, uint32_t id)
 bool skep_btf_next(struct skep_btf_iter *it)
 {
 	const struct skep_btf *btf = it->btf;
+	struct index *ix;
+	uint32_t end;
 
 	if (!it->next_id)
 		it->next_id = it->own ? btf->first_id : 1;
 	/* Which of the chain of bases holds the next id. */
 	while (it->next_id < btf->first_id)
 		btf = btf->base;
+	ix = btf->index;
 	if (it->next_id == btf->first_id)
 		it->next_off = 0;
-	it->t = type_at(btf, it->next_off, &it->next_off);
+	it->t = type_at(btf, it->next_off, &end);
 	it->id = it->next_id;
-	if (it->t)
-		it->next_id++;
-	return it->t;
+	if (!it->t)
+		return false;
+	/* Where this walk is ahead of the index, it takes the index along. */
+	if (it->id == ix->next_id && it->id <= MAX_ID && note(ix, it->id - btf->first_id)) {
+		ix->next_off = end;
+		ix->next_id++;
+	}
+	it->next_off = end;
+	it->next_id++;
+	return true;
 }
 
 /*

@@ -114,7 +114,8 @@ static int check_datasec(struct check *c)
 		if (skep_btf_kind(t) != BTF_KIND_VAR && skep_btf_kind(t) != BTF_KIND_FUNC)
 			return bad(c, "entry %u is not a variable", i);
 		/* The compiler leaves the size 0 for the loader to fill in. */
-		if (c->t->size && (s[i].offset > c->t->size || s[i].size > c->t->size - s[i].offset))
+		if (c->t->size &&
+		    (s[i].offset > c->t->size || s[i].size > c->t->size - s[i].offset))
 			return bad(c, "variable %u ends outside of the section", i);
 	}
 	return 0;
@@ -196,6 +197,8 @@ int skep_btf_check(const struct skep_btf *btf, struct skep_err *err)
 	struct check c = {.btf = btf, .err = err, .nr = skep_btf_nr(btf)};
 	int ret;
 
+	if (skep_btf_index(btf) < 0)
+		return skep_fail_nomem(err);
 	while (skep_btf_next(&it)) {
 		c.id = it.id;
 		c.t = it.t;

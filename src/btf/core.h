@@ -56,8 +56,8 @@ int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
 /*
  * Puts @res into @insn (and insn[1] of a 64-bit immediate; @left: how many
  * instructions there are from @insn on).  @insn_idx and @relo_idx are for
- * messages and for the poison: a call of function 195896080 + @relo_idx,
- * which the verifier names if the program can get there.
+ * messages.  The poison is libbpf's: a call of function 195896080, which the
+ * verifier names if the program can get there.
  */
 int skep_core_patch(struct bpf_insn *insn, size_t left, uint32_t insn_idx, uint32_t relo_idx,
 		    const struct skep_core_result *res, struct skep_err *err);
