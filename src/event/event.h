@@ -43,8 +43,11 @@ struct skep_event_def {
 	int (*attach)(const struct skep_attach *a, struct skep_links *links, struct skep_err *err);
 };
 
+/* Row @i of the table, NULL after the last. */
+const struct skep_event_def *skep_event_at(size_t i);
+
 /*
- * The row for section name @sec; *@args: what follows the row's slash ("" if
+ * The row for section name @sec (a leading "?" is skipped); *@args: what follows the row's slash ("" if
  * nothing).  NULL, with E_OBJ_SECTION and the nearest known names, when no row fits.
  */
 const struct skep_event_def *skep_event_find(const char *sec, const char **args,

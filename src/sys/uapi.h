@@ -19,4 +19,25 @@
 #define SKEP_BPF_ADDR_SPACE_CAST 1 /* 6.9: off of a 64-bit mov */
 #define SKEP_BPF_PROBE_MEM	 0x20
 
+/* Attach types after 6.1. */
+#define BPF_STRUCT_OPS		    44 /* 6.4 */
+#define BPF_NETFILTER		    45 /* 6.4 */
+#define BPF_TCX_INGRESS		    46 /* 6.6 */
+#define BPF_TCX_EGRESS		    47
+#define BPF_TRACE_UPROBE_MULTI	    48 /* 6.6 */
+#define BPF_CGROUP_UNIX_CONNECT	    49 /* 6.7 */
+#define BPF_CGROUP_UNIX_SENDMSG	    50
+#define BPF_CGROUP_UNIX_RECVMSG	    51
+#define BPF_CGROUP_UNIX_GETPEERNAME 52
+#define BPF_CGROUP_UNIX_GETSOCKNAME 53
+#define BPF_NETKIT_PRIMARY	    54 /* 6.7 */
+#define BPF_NETKIT_PEER		    55
+#define BPF_TRACE_KPROBE_SESSION    56 /* 6.10 */
+#define BPF_TRACE_UPROBE_SESSION    57 /* 6.13 */
+
+/* Program types and commands after 6.1. */
+#define BPF_PROG_TYPE_NETFILTER	   32 /* 6.4 */
+#define BPF_TOKEN_CREATE	   36 /* 6.9 */
+#define BPF_PROG_STREAM_READ_BY_FD 37 /* 6.17 */
+
 #endif

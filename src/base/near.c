@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "base/near.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LEN_MAX 95
+
+void skep_near_init(struct skep_near *near, const char *want)
+{
+	*near = (struct skep_near){.want = want};
+}
+
+static unsigned int min3(unsigned int a, unsigned int b, unsigned int c)
+{
+	unsigned int m = a < b ? a : b;
+
+	return m < c ? m : c;
+}
+
+/* Levenshtein's distance with two rows. */
+static unsigned int distance(const char *a, size_t na, const char *b, size_t nb)
+{
+	unsigned int row[LEN_MAX + 1], diag, up;
+	size_t i, j;
+
+	for (j = 0; j <= nb; j++)
+		row[j] = (unsigned int)j;
+	for (i = 1; i <= na; i++) {
+		diag = row[0];
+		row[0] = (unsigned int)i;
+		for (j = 1; j <= nb; j++) {
+			up = row[j];
+			row[j] = min3(up + 1, row[j - 1] + 1, diag + (a[i - 1] != b[j - 1]));
+			diag = up;
+		}
+	}
+	return row[nb];
+}
+
+void skep_near_add(struct skep_near *near, const char *name)
+{
+	size_t na = strlen(near->want), nb = strlen(name), longer = na > nb ? na : nb;
+	unsigned int cost, i;
+
+	if (!na || !nb || longer > LEN_MAX)
+		return;
+	cost = distance(near->want, na, name, nb);
+	/* A name that only goes on ("openat" after "open") is a likely wish. */
+	if (cost && nb > na && !strncmp(near->want, name, na))
+		cost = (cost + 2) / 3;
+	if (cost > (longer + 2) / 3)
+		return;
+	for (i = near->n; i && near->best[i - 1].cost > cost; i--)
+		if (i < SKEP_NEAR_MAX)
+			near->best[i] = near->best[i - 1];
+	if (i == SKEP_NEAR_MAX)
+		return;
+	memcpy(near->best[i].name, name, nb + 1);
+	near->best[i].cost = cost;
+	near->n += near->n < SKEP_NEAR_MAX;
+}
+
+const char *skep_near_text(const struct skep_near *near, char *buf, size_t size)
+{
+	unsigned int i;
+	size_t len = 0;
+
+	buf[0] = '\0';
+	for (i = 0; i < near->n && len < size; i++)
+		len += (size_t)snprintf(buf + len, size - len, "%s%s",
+					i == 0		   ? "; did you mean "
+					: i + 1 == near->n ? " or "
+							   : ", ",
+					near->best[i].name);
+	if (near->n && len < size)
+		snprintf(buf + len, size - len, "?");
+	return buf;
+}

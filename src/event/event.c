@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of event.def: finding the row of a section name, and attaching by
+ * it.  What differs between kinds lives in the attach_*.c files.
+ */
+#include "event/event.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/near.h"
+#include "event/attach.h"
+#include "sys/uapi.h"
+
+static const struct skep_event_def defs[] = {
+#define SKEP_EVENT(sec, args, prog, attach, flags, btf, how) \
+	{sec, args, BPF_PROG_TYPE_##prog, attach, flags, btf, how},
+#include "event/event.def"
+#undef SKEP_EVENT
+};
+
+/* What follows @def's name in @sec: "" or after the slash; NULL: another row's. */
+static const char *match(const struct skep_event_def *def, const char *sec)
+{
+	size_t n = strlen(def->sec);
+
+	if (strncmp(sec, def->sec, n))
+		return NULL;
+	if (sec[n] == '\0')
+		return sec + n;
+	return def->args && sec[n] == '/' ? sec + n + 1 : NULL;
+}
+
+static int unknown(const char *sec, struct skep_err *err)
+{
+	size_t i, head = strcspn(sec, "/");
+	struct skep_near near;
+	char text[320], kind[64];
+
+	skep_near_init(&near, sec);
+	for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++)
+		skep_near_add(&near, defs[i].sec);
+	skep_near_text(&near, text, sizeof(text));
+	if (!near.n && head < sizeof(kind)) {
+		/* "kprob/do_exit": what stands before the slash may be near. */
+		memcpy(kind, sec, head);
+		kind[head] = '\0';
+		skep_near_init(&near, kind);
+		for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++)
+			skep_near_add(&near, defs[i].sec);
+		skep_near_text(&near, text, sizeof(text));
+	}
+	return skep_fail(err, SKEP_E_OBJ_SECTION, EINVAL,
+			 "SEC(\"%s\") is no kind of program that is known%s", sec, text);
+}
+
+const struct skep_event_def *skep_event_find(const char *sec, const char **args,
+					     struct skep_err *err)
+{
+	const char *rest;
+	size_t i;
+
+	/* SEC("?...") marks a program that is not loaded unless asked for. */
+	if (sec[0] == '?')
+		sec++;
+	for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++) {
+		rest = match(&defs[i], sec);
+		if (!rest)
+			continue;
+		*args = rest;
+		return &defs[i];
+	}
+	unknown(sec, err);
+	return NULL;
+}
+
+const struct skep_event_def *skep_event_at(size_t i)
+{
+	return i < SKEP_ARRAY_SIZE(defs) ? &defs[i] : NULL;
+}
+
+int skep_links_add(struct skep_links *links, int fd)
+{
+	return skep_vec_push(&links->fds, fd);
+}
+
+static void close_from(struct skep_links *links, size_t len, struct skep_sys *sys)
+{
+	while (links->fds.len > len)
+		skep_sys_close(sys, links->fds.data[--links->fds.len]);
+}
+
+void skep_links_deinit(struct skep_links *links, struct skep_sys *sys)
+{
+	/* Last opened, first closed: a link goes before the event below it. */
+	close_from(links, 0, sys);
+	skep_vec_deinit(&links->fds);
+}
+
+int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
+{
+	size_t before = links->fds.len;
+	int ret;
+
+	if (!a->def->attach)
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "program '%s': skep cannot attach SEC(\"%s\") programs yet",
+				 a->prog, a->def->sec);
+	if (a->def->args && !a->args[0])
+		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
+				 "program '%s': SEC(\"%s\") does not say where to attach; "
+				 "write SEC(\"%s/%s\")",
+				 a->prog, a->def->sec, a->def->sec, a->def->args);
+	ret = a->def->attach(a, links, err);
+	if (ret < 0)
+		close_from(links, before, a->sys);
+	return ret;
+}
+
+int skep_attach_refused(const struct skep_attach *a, int ret, const char *what, struct skep_err *err)
+{
+	enum skep_tag tag = ret == -EOPNOTSUPP		      ? SKEP_E_UNSUPPORTED
+			    : ret == -EPERM || ret == -EACCES ? SKEP_E_PERMISSION
+							      : SKEP_E_ATTACH;
+
+	return skep_fail(err, tag, -ret, "program '%s': %s: %s", a->prog, what,
+			 a->sys->why[0] ? a->sys->why : strerror(-ret));
+}

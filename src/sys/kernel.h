@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* What the files of the kernel engine share; private to src/sys. */
+#ifndef SKEP_SYS_KERNEL_H
+#define SKEP_SYS_KERNEL_H
+
+#include <linux/perf_event.h>
+
+#include "base/vec.h"
+#include "sys/command.h"
+#include "sys/sys.h"
+
+struct skep_kernel_cmd {
+	struct skep_held held;
+	struct skep_command *cmd;
+};
+
+struct skep_kernel {
+	struct skep_sys sys;
+	int epoll; /* -1 until something is watched */
+	int tracefs; /* a folder: 0 unopened, < 0 -errno */
+	bool memlock_raised;
+	SKEP_VEC(int) watched; /* descriptors in epoll that close() must take out */
+	SKEP_VEC(struct skep_kernel_cmd *) cmds;
+};
+
+/* The descriptor of tracefs's top folder, opened on first use; or -errno with why. */
+int skep_kernel_tracefs(struct skep_kernel *k);
+/* The id of a tracepoint, or -errno with why (near names when it does not exist). */
+int skep_kernel_tracepoint_id(struct skep_kernel *k, const char *category, const char *name);
+
+int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev);
+
+/* Leaves the sentence for a refused bpf(2) or perf_event_open(2); returns @ret. */
+int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr, int ret);
+int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, int ret);
+void skep_kernel_why(struct skep_kernel *k, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+/* True when this process has capability @cap (CAP_*) now. */
+bool skep_kernel_has_cap(int cap);
+
+#endif

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The kernel engine's events, all of them perf_event_open(2).
+ *
+ * Events run from the moment they are opened; programs come to them by
+ * LINK_CREATE.  Buffers' times are CLOCK_MONOTONIC, as bpf_ktime_get_ns().
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "sys/kernel.h"
+#include "sys/ring.h"
+
+static int read_number(const char *path)
+{
+	FILE *f = fopen(path, "re");
+	int n = -1;
+
+	if (!f)
+		return -ENOENT;
+	if (fscanf(f, "%d", &n) != 1)
+		n = -ENOENT;
+	fclose(f);
+	return n;
+}
+
+/* The bit that asks the uprobe PMU for return probes: "config:0". */
+static int return_bit(void)
+{
+	FILE *f = fopen("/sys/bus/event_source/devices/uprobe/format/retprobe", "re");
+	int bit = -1;
+
+	if (!f)
+		return -ENOENT;
+	if (fscanf(f, "config:%d", &bit) != 1 || bit < 0 || bit > 63)
+		bit = -ENOENT;
+	fclose(f);
+	return bit;
+}
+
+static int set_uprobe(struct skep_kernel *k, const struct skep_event *ev,
+		      struct perf_event_attr *attr)
+{
+	int type = read_number("/sys/bus/event_source/devices/uprobe/type");
+	int bit = ev->uprobe.ret ? return_bit() : 0;
+
+	if (type < 0 || bit < 0) {
+		skep_kernel_why(k, "this kernel has no uprobes (it is older than 4.17 or built "
+				   "without CONFIG_UPROBE_EVENTS)");
+		return -EOPNOTSUPP;
+	}
+	attr->type = (uint32_t)type;
+	if (ev->uprobe.ret)
+		attr->config |= 1ull << bit;
+	attr->config |= ev->uprobe.ref_ctr << 32;
+	attr->config1 = (uintptr_t)ev->uprobe.path;
+	attr->config2 = ev->uprobe.offset;
+	return 0;
+}
+
+static void set_buffer(struct perf_event_attr *attr)
+{
+	attr->sample_type = SKEP_PERF_SAMPLE;
+	attr->sample_id_all = 1;
+	attr->use_clockid = 1;
+	attr->clockid = CLOCK_MONOTONIC;
+	attr->sample_period = 1;
+	attr->wakeup_events = 1;
+}
+
+static int set_tracepoint(struct skep_kernel *k, const char *category, const char *name,
+			  struct perf_event_attr *attr)
+{
+	int id = skep_kernel_tracepoint_id(k, category, name);
+
+	if (id < 0)
+		return id;
+	attr->type = PERF_TYPE_TRACEPOINT;
+	attr->config = (uint64_t)id;
+	return 0;
+}
+
+static int set_attr(struct skep_kernel *k, const struct skep_event *ev, struct perf_event_attr *attr)
+{
+	switch (ev->kind) {
+	case SKEP_EVENT_TRACEPOINT:
+		return set_tracepoint(k, ev->tracepoint.category, ev->tracepoint.name, attr);
+	case SKEP_EVENT_UPROBE: return set_uprobe(k, ev, attr);
+	case SKEP_EVENT_PERF:
+		attr->type = ev->perf.type;
+		attr->config = ev->perf.config;
+		attr->sample_period = ev->perf.period;
+		attr->freq = ev->perf.freq;
+		return 0;
+	case SKEP_EVENT_OUTPUT:
+		set_buffer(attr);
+		attr->type = PERF_TYPE_SOFTWARE;
+		attr->config = PERF_COUNT_SW_BPF_OUTPUT;
+		return 0;
+	case SKEP_EVENT_PRINTK:
+		set_buffer(attr);
+		return set_tracepoint(k, "bpf_trace", "bpf_trace_printk", attr);
+	case SKEP_EVENT_TASKS:
+		set_buffer(attr);
+		attr->type = PERF_TYPE_SOFTWARE;
+		attr->config = PERF_COUNT_SW_DUMMY;
+		/* The sentinel period keeps the records but takes no samples. */
+		attr->sample_period = 0;
+		attr->exclude_kernel = 1;
+		attr->mmap = attr->mmap2 = attr->comm = attr->comm_exec = attr->task = 1;
+		return 0;
+	}
+	skep_kernel_why(k, "unknown kind of event");
+	return -EOPNOTSUPP;
+}
+
+int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev)
+{
+	struct skep_kernel *k = (struct skep_kernel *)sys;
+	struct perf_event_attr attr = {.size = sizeof(attr)};
+	int cpu = ev->cpu, ret;
+	long fd;
+
+	sys->why[0] = '\0';
+	attr.inherit = ev->inherit;
+	ret = set_attr(k, ev, &attr);
+	if (ret < 0)
+		return ret;
+	/* A program on a tracepoint or probe runs on all CPUs, whichever its event names. */
+	if (cpu < 0 && ev->pid < 0)
+		cpu = 0;
+	fd = syscall(__NR_perf_event_open, &attr, ev->pid < 0 ? -1 : ev->pid, cpu, -1,
+		     PERF_FLAG_FD_CLOEXEC);
+	return fd < 0 ? skep_kernel_why_event(k, ev, -errno) : (int)fd;
+}
