@@ -34,7 +34,11 @@ struct skep_map_prog_ops {
 	uint32_t (*id)(const void *prog);
 	/* What a tail call runs: borrowed from @prog.  NULL op: @prog is it. */
 	const struct skep_vm_prog *(*vm_prog)(const void *prog);
+	uint32_t (*type)(const void *prog); /* BPF_PROG_TYPE_*: all of one array have the same */
 };
+
+/* What the kernel's map code returns for what a kind does not have; not in errno.h. */
+#define SKEP_ENOTSUPP 524
 
 struct skep_map_ops {
 	const char *name; /* "hash", as bpftool prints it */
@@ -63,7 +67,12 @@ struct skep_map_ops {
 	 */
 	int (*sys_lookup)(struct skep_map *map, const void *key, void *value, uint64_t flags);
 	int (*sys_update)(struct skep_map *map, const void *key, const void *value, uint64_t flags);
+	int (*sys_delete)(struct skep_map *map, const void *key);
+	/* Lookup and delete in one; NULL: the kind does not have it. */
+	int (*sys_take)(struct skep_map *map, const void *key, void *value, uint64_t flags);
 	int (*next_key)(struct skep_map *map, const void *key, void *next);
+	/* The last descriptor is closed: prog and perf event arrays empty themselves. */
+	void (*release)(struct skep_map *map);
 
 	/*
 	 * The end of the memory unit that holds @addr, if a program may access
@@ -86,6 +95,7 @@ struct skep_map {
 	int btf_fd; /* as given; the engine resolves it */
 	char name[BPF_OBJ_NAME_LEN];
 	uint32_t id;
+	uint32_t cpus; /* skep_nr_cpus(), read once */
 	uint64_t created_ns; /* CLOCK_BOOTTIME */
 	bool frozen; /* writes from the system call side: -EPERM */
 	_Atomic int refs;
@@ -109,11 +119,24 @@ void skep_map_put(struct skep_map *map); /* NULL-safe */
 /* Bytes a system call exchanges for one value: per-CPU kinds have one for each CPU. */
 size_t skep_map_sys_value_size(const struct skep_map *map);
 
+/* The one memory check of the interpreter: ops->bound, 0 for kinds without values in memory. */
+static inline uint64_t skep_map_bound(const struct skep_map *map, uint64_t addr)
+{
+	return map->ops->bound ? map->ops->bound(map, addr) : 0;
+}
+
 /* The element commands of bpf(2), common rules (flags, frozen) included. */
 int skep_map_sys_lookup(struct skep_map *map, const void *key, void *value, uint64_t flags);
 int skep_map_sys_update(struct skep_map *map, const void *key, const void *value, uint64_t flags);
 int skep_map_sys_delete(struct skep_map *map, const void *key);
+int skep_map_sys_take(struct skep_map *map, const void *key, void *value, uint64_t flags);
 int skep_map_sys_next_key(struct skep_map *map, const void *key, void *next);
+int skep_map_sys_freeze(struct skep_map *map);
+/* mmap(2) of the map's descriptor with MAP_SHARED: the address, or -errno as a pointer. */
+void *skep_map_sys_mmap(struct skep_map *map, off_t off, size_t len, int prot);
+
+/* "hash" for BPF_MAP_TYPE_HASH, NULL for numbers that no kernel up to 6.12 knows. */
+const char *skep_map_type_name(uint32_t type);
 
 /* The program's side, used by helpers. */
 void *skep_map_lookup(struct skep_map *map, const void *key, unsigned int cpu);
@@ -138,6 +161,7 @@ uint64_t skep_ringbuf_query(struct skep_map *map, uint64_t flags);
  * a perf event array, and by bpf_printk(); drops become PERF_RECORD_LOST.
  */
 struct skep_perf_ring;
+/* @sample_type: of PERF_SAMPLE_TID|TIME|CPU|RAW; records carry the sample_id trailer. */
 struct skep_perf_ring *skep_perf_ring_create(uint64_t sample_type, struct skep_err *err);
 struct skep_perf_ring *skep_perf_ring_get(struct skep_perf_ring *ring);
 void skep_perf_ring_put(struct skep_perf_ring *ring);
