@@ -25,11 +25,12 @@
 
 #define CHAIN_END 0x80000000u
 #define NONE	  UINT32_MAX
-#define HASH_FLAGS	  (BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | \
-		   SKEP_MAP_ACCESS_FLAGS | BPF_F_ZERO_SEED)
-#define PCPU_MAX  (32u << 10) /* PCPU_MIN_UNIT_SIZE of the kernel */
+#define HASH_FLAGS \
+	(BPF_F_NO_PREALLOC | BPF_F_NO_COMMON_LRU | BPF_F_NUMA_NODE | SKEP_MAP_ACCESS_FLAGS | \
+	 BPF_F_ZERO_SEED)
+#define PCPU_MAX    (32u << 10) /* PCPU_MIN_UNIT_SIZE of the kernel */
 #define KMALLOC_MAX (4u << 20)
-#define KELEM	  48u /* sizeof(struct htab_elem) */
+#define KELEM	    48u /* sizeof(struct htab_elem) */
 
 struct bucket {
 	struct skep_spin lock;
@@ -199,8 +200,7 @@ static uint32_t hash_key(const struct hash *h, const void *key)
 		memcpy(&x, (const char *)key + 8, 8);
 		w = mix(mix(w ^ h->seed, 0xd6e8feb86659fd93ull) ^ x, 0xa0761d6478bd642full);
 		break;
-	default:
-		w = skep_hash_bytes(key, h->key_size, h->seed);
+	default: w = skep_hash_bytes(key, h->key_size, h->seed);
 	}
 	return (uint32_t)(w ^ w >> 32);
 }
@@ -261,9 +261,9 @@ static bool unlink_elem(struct hash *h, uint32_t b, uint32_t i)
 		struct elem *e = elem_at(h, n - 1);
 
 		if (n - 1 == i) {
-			atomic_store_explicit(
-				at, atomic_load_explicit(&e->next, memory_order_relaxed),
-				memory_order_release);
+			atomic_store_explicit(at,
+					      atomic_load_explicit(&e->next, memory_order_relaxed),
+					      memory_order_release);
 			return true;
 		}
 		at = &e->next;
@@ -294,16 +294,14 @@ static uint32_t take_free(struct hash *h)
 		i = (uint32_t)old - 1;
 		new = ((old >> 32) + 1) << 32 |
 		      atomic_load_explicit(&elem_at(h, i)->hash, memory_order_relaxed);
-		if (atomic_compare_exchange_weak_explicit(&h->free, &old, new,
-							  memory_order_acquire,
+		if (atomic_compare_exchange_weak_explicit(&h->free, &old, new, memory_order_acquire,
 							  memory_order_acquire))
 			return i;
 	}
 	i = atomic_load_explicit(&h->fresh, memory_order_relaxed);
 	while (i < h->max) {
-		if (atomic_compare_exchange_weak_explicit(&h->fresh, &i, i + 1,
-							  memory_order_relaxed,
-							  memory_order_relaxed))
+		if (atomic_compare_exchange_weak_explicit(
+			    &h->fresh, &i, i + 1, memory_order_relaxed, memory_order_relaxed))
 			return i;
 	}
 	return NONE;
@@ -447,8 +445,7 @@ static int hash_update(struct skep_map *map, const void *key, const void *value,
 	return set(map, key, value, flags, cpu);
 }
 
-static int hash_sys_update(struct skep_map *map, const void *key, const void *value,
-			   uint64_t flags)
+static int hash_sys_update(struct skep_map *map, const void *key, const void *value, uint64_t flags)
 {
 	return set(map, key, value, flags, ALL_CPUS);
 }

@@ -22,8 +22,7 @@
 #define SKEP_PAGE 4096u
 
 /* Flags that any kind may be created with. */
-#define SKEP_MAP_ACCESS_FLAGS \
-	(BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
+#define SKEP_MAP_ACCESS_FLAGS (BPF_F_RDONLY | BPF_F_WRONLY | BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG)
 
 static inline uint64_t skep_round_up(uint64_t v, uint64_t to)
 {

@@ -178,7 +178,10 @@ struct skep_perf_ring *skep_perf_array_get(struct skep_map *map, uint32_t index)
 /* The program in slot @index of a prog array (borrowed until the map changes), or NULL. */
 void *skep_prog_array_get(struct skep_map *map, uint32_t index);
 
-/* Stack trace map: stores @n addresses; the stack id, or -errno as bpf_get_stackid() gives. */
+/*
+ * Stack trace map: stores @n addresses, the skipped ones of `flags` left out
+ * already; the stack id, or -errno as bpf_get_stackid() gives.
+ */
 int skep_stack_map_store(struct skep_map *map, const uint64_t *ips, unsigned int n, uint64_t flags);
 
 #endif

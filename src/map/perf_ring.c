@@ -41,8 +41,8 @@ struct trailer {
 
 struct skep_perf_ring *skep_perf_ring_create(uint64_t sample_type, struct skep_err *err)
 {
-	const uint64_t known = PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU |
-			       PERF_SAMPLE_RAW;
+	const uint64_t known =
+		PERF_SAMPLE_TID | PERF_SAMPLE_TIME | PERF_SAMPLE_CPU | PERF_SAMPLE_RAW;
 	struct skep_perf_ring *ring;
 
 	if (sample_type & ~known) {

@@ -27,8 +27,8 @@ struct stacks {
 
 static int check(const union bpf_attr *attr, struct skep_err *err)
 {
-	uint32_t unit = attr->map_flags & BPF_F_STACK_BUILD_ID ? sizeof(struct bpf_stack_build_id)
-							       : 8;
+	uint32_t unit =
+		attr->map_flags & BPF_F_STACK_BUILD_ID ? sizeof(struct bpf_stack_build_id) : 8;
 
 	if (attr->map_flags & ~STACK_FLAGS)
 		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "flags 0x%x do not fit this kind",
