@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Local ideas of kernel types, wrong in every way that CO-RE sets right.  Each
- * section is a program that uses one kind of relocation; the loops over
- * sections are core.t's.
+ * section is a program that uses one kind of relocation; CASE says which are built.
  */
 #include <linux/types.h>
 #include <linux/bpf.h>
@@ -88,6 +87,7 @@ struct bpf_insn___x {
 	__s32 imm;
 } CORE;
 
+#if CASE == 0
 #define PROG(n) SEC("raw_tp/p" #n) int p##n(unsigned long *ctx)
 
 PROG(1)
@@ -173,33 +173,45 @@ PROG(9)
 	       bpf_core_field_offset(t->nvcsw) + bpf_core_field_size(t->children);
 }
 
+#endif
+
 /* Direct loads: the width of the instruction follows the kernel's type. */
-SEC("tp_btf/task_rename") int d1(unsigned long *ctx)
+#define DIRECT(n) SEC("tp_btf/task_rename") int d##n(unsigned long *ctx)
+
+/* The kernel stops at the first program that it refuses: one build for each of these. */
+#if CASE == 1
+DIRECT(1)
 {
 	struct task_struct___wide *t = (void *)ctx[0];
 
 	return t->flags + t->ptrace;
 }
-
-SEC("tp_btf/task_rename") int d2(unsigned long *ctx)
+#elif CASE == 2
+DIRECT(2)
 {
 	struct task_struct___signed *t = (void *)ctx[0];
 
 	return t->pid;
 }
-
-SEC("tp_btf/task_rename") int d3(unsigned long *ctx)
+#elif CASE == 3
+DIRECT(3)
 {
 	struct task_struct *t = (void *)ctx[0];
 
 	return t->pid + t->comm[3] + t->group_leader->tgid;
 }
-
-#ifdef LONGER
-SEC("tp_btf/task_rename") int d4(unsigned long *ctx)
+#elif CASE == 4
+DIRECT(4)
 {
 	struct task_struct___longer *t = (void *)ctx[0];
 
 	return t->comm[3];
+}
+#elif CASE == 5
+DIRECT(5)
+{
+	struct task_struct___longer *t = (void *)ctx[0];
+
+	return t->comm[40];
 }
 #endif
