@@ -25,13 +25,15 @@ def libbpf(obj, tmp):
     shutil.rmtree(pin, ignore_errors=True)
     progs = {}
     for line in open(out, errors="replace"):
+        line = re.sub(r" ?/\*.*?\*/", "", line)
         m = re.search(r'insns=\[(.*?)\], license.*prog_name="([pd]\d+)"', line)
         if not m:
             continue
         insns = []
-        for i in re.finditer(r"\{code=(\w+), dst_reg=(\w+), src_reg=(\w+), off=(-?\w+), "
+        for i in re.finditer(r"\{code=([\w|]+), dst_reg=(\w+), src_reg=(\w+), off=(-?\w+), "
                              r"imm=(-?\w+)\}", m.group(1)):
-            c, dst, src, off, imm = (int(v, 0) for v in i.groups())
+            c = sum(int(v, 0) for v in i.group(1).split("|"))
+            dst, src, off, imm = (int(v, 0) for v in i.groups()[1:])
             insns.append("%02x %d %d %d %d" % (c, dst, src, off, signed(imm)))
         progs[m.group(2)] = insns
     return progs
