@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* skep btf dump: the types of a kernel, module or object, as bpftool prints them. */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "btf/btf.h"
+#include "btf/dump.h"
+#include "cli/cli.h"
+
+struct args {
+	const char *path, *base, *format;
+	bool json;
+};
+
+static const char help[] =
+	"usage: skep btf dump file FILE [format raw|c] [--base FILE] [--json]\n"
+	"\n"
+	"Prints the types in FILE: raw BTF (/sys/kernel/btf/vmlinux, a module's) or an\n"
+	"ELF file with a .BTF section.\n"
+	"\n"
+	"  format raw    each type on a line of its own, with its id (the default)\n"
+	"  format c      a C header: `skep btf dump file /sys/kernel/btf/vmlinux format c`\n"
+	"                is a vmlinux.h for this kernel\n"
+	"  --base FILE   FILE is a module's BTF, which goes on where this one ends\n"
+	"  --json        raw: one JSON object a line, with bpftool's names\n";
+
+static int fail_write(struct skep_err *err)
+{
+	return skep_fail(err, SKEP_E_SYSTEM, EIO, "standard output cannot be written");
+}
+
+static int dump_raw(const struct skep_btf *btf, struct skep_err *err)
+{
+	struct skep_btf_iter it = {.btf = btf, .own = true};
+	struct skep_buf buf = SKEP_BUF_INIT;
+	int ret = 0;
+
+	while (ret == 0 && skep_btf_next(&it)) {
+		skep_btf_dump_raw(&buf, btf, it.id);
+		if (buf.oom)
+			ret = skep_fail_nomem(err);
+		if (buf.len < 65536)
+			continue;
+		if (fwrite(buf.data, 1, buf.len, stdout) != buf.len)
+			ret = fail_write(err);
+		skep_buf_reset(&buf);
+	}
+	if (ret == 0 && buf.len)
+		fwrite(buf.data, 1, buf.len, stdout);
+	skep_buf_deinit(&buf);
+	return ret;
+}
+
+static int dump_json(const struct skep_btf *btf, struct skep_err *err)
+{
+	struct skep_btf_iter it = {.btf = btf, .own = true};
+	struct json_object *o;
+
+	while (skep_btf_next(&it)) {
+		o = skep_btf_dump_json(btf, it.id);
+		if (!o)
+			return skep_fail_nomem(err);
+		puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN |
+							       JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_object_put(o);
+		if (ferror(stdout))
+			return fail_write(err);
+	}
+	return 0;
+}
+
+static int dump_c(const struct skep_btf *btf, struct skep_err *err)
+{
+	struct skep_buf buf = SKEP_BUF_INIT;
+	int ret = skep_btf_dump_c(&buf, btf, NULL, err);
+
+	if (ret == 0)
+		fwrite(skep_buf_str(&buf), 1, buf.len, stdout);
+	skep_buf_deinit(&buf);
+	return ret;
+}
+
+static int dump(const struct args *a, struct skep_err *err)
+{
+	struct skep_btf *btf = NULL, *base = NULL;
+	int ret = 0;
+
+	if (a->base)
+		ret = skep_btf_open_file(&base, a->base, NULL, err);
+	if (ret == 0)
+		ret = skep_btf_open_file(&btf, a->path, base, err);
+	/* Nearly every type is looked at: what it points to should be found at once. */
+	if (ret == 0 && skep_btf_index(btf) < 0)
+		ret = skep_fail_nomem(err);
+	if (ret == 0)
+		ret = a->json			? dump_json(btf, err)
+		      : !strcmp(a->format, "c") ? dump_c(btf, err)
+						: dump_raw(btf, err);
+	skep_btf_destroy(btf);
+	skep_btf_destroy(base);
+	return ret;
+}
+
+/* `dump file FILE [format F] [options]`, options anywhere.  NULL, or what is wrong. */
+static const char *parse(int argc, char **argv, struct args *a)
+{
+	const char *words[8] = {0};
+	int i, n = 0;
+
+	a->format = "raw";
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
+			a->json = true;
+		else if ((!strcmp(argv[i], "--base") || !strcmp(argv[i], "-B")) && i + 1 < argc)
+			a->base = argv[++i];
+		else if (argv[i][0] == '-' && argv[i][1])
+			return "unknown option";
+		else if (n < 8)
+			words[n++] = argv[i];
+	}
+	if (n < 3 || strcmp(words[0], "dump") || strcmp(words[1], "file"))
+		return "expected: dump file FILE";
+	a->path = words[2];
+	if (n == 5 && !strcmp(words[3], "format"))
+		a->format = words[4];
+	else if (n != 3)
+		return "expected: format raw|c";
+	if (strcmp(a->format, "raw") && strcmp(a->format, "c"))
+		return "the format is raw or c";
+	if (a->json && strcmp(a->format, "raw"))
+		return "--json goes with format raw";
+	return NULL;
+}
+
+int skep_cmd_btf(struct skep_cli *cli, int argc, char **argv)
+{
+	struct skep_err err = SKEP_ERR_INIT;
+	struct args a = {0};
+	const char *wrong;
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
+			fputs(help, stdout);
+			return skep_cli_end(cli, SKEP_EXIT_OK);
+		}
+	}
+	wrong = parse(argc, argv, &a);
+	if (wrong)
+		return skep_cli_usage(cli, "%s", wrong);
+	if (dump(&a, &err) < 0)
+		return skep_cli_fail(cli, &err);
+	return skep_cli_end(cli, SKEP_EXIT_OK);
+}
