@@ -51,6 +51,9 @@ void skep_near_add(struct skep_near *near, const char *name)
 		cost = (cost + 2) / 3;
 	if (cost > (longer + 2) / 3)
 		return;
+	for (i = 0; i < near->n; i++)
+		if (!strcmp(near->best[i].name, name))
+			return;
 	for (i = near->n; i && near->best[i - 1].cost > cost; i--)
 		if (i < SKEP_NEAR_MAX)
 			near->best[i] = near->best[i - 1];

@@ -6,10 +6,13 @@
 #include "event/event.h"
 
 #include <errno.h>
+#include <linux/btf.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "base/near.h"
+#include "btf/btf.h"
 #include "event/attach.h"
 #include "sys/uapi.h"
 
@@ -118,7 +121,8 @@ int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, stru
 	return ret;
 }
 
-int skep_attach_refused(const struct skep_attach *a, int ret, const char *what, struct skep_err *err)
+int skep_attach_refused(const struct skep_attach *a, int ret, const char *what,
+			struct skep_err *err)
 {
 	enum skep_tag tag = ret == -EOPNOTSUPP		      ? SKEP_E_UNSUPPORTED
 			    : ret == -EPERM || ret == -EACCES ? SKEP_E_PERMISSION
@@ -126,4 +130,51 @@ int skep_attach_refused(const struct skep_attach *a, int ret, const char *what, 
 
 	return skep_fail(err, tag, -ret, "program '%s': %s: %s", a->prog, what,
 			 a->sys->why[0] ? a->sys->why : strerror(-ret));
+}
+
+/* Offers the names of @kind that start with @prefix, without it. */
+static void offer_types(const struct skep_btf *kernel, uint32_t kind, const char *prefix,
+			struct skep_near *near)
+{
+	struct skep_btf_iter it = {.btf = kernel};
+	size_t n = strlen(prefix);
+	const char *name;
+
+	while (skep_btf_next(&it)) {
+		if (skep_btf_kind(it.t) != kind)
+			continue;
+		name = skep_btf_name(kernel, it.id);
+		if (!strncmp(name, prefix, n))
+			skep_near_add(near, name + n);
+	}
+}
+
+int skep_event_btf_id(const struct skep_event_def *def, const char *args,
+		      const struct skep_btf *kernel, struct skep_err *err)
+{
+	/* A raw tracepoint's type is the typedef of its callback; the others are functions. */
+	uint32_t kind = def->attach_type == BPF_TRACE_RAW_TP ? BTF_KIND_TYPEDEF : BTF_KIND_FUNC;
+	char name[256], text[400];
+	struct skep_near near;
+	int id;
+
+	if (!(def->flags & SKEP_EV_BTF_ID))
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
+				 "SEC(\"%s\") programs do not attach to a type", def->sec);
+	if (!args[0])
+		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
+				 "SEC(\"%s\") does not say where to attach; write SEC(\"%s/%s\")",
+				 def->sec, def->sec, def->args);
+	if (snprintf(name, sizeof(name), "%s%s", def->btf_prefix, args) >= (int)sizeof(name))
+		return skep_fail(err, SKEP_E_NOT_FOUND, ENAMETOOLONG,
+				 "SEC(\"%s/%.64s...\"): the name is too long", def->sec, args);
+	id = skep_btf_find(kernel, name, kind, 0);
+	if (id > 0)
+		return id;
+	skep_near_init(&near, args);
+	offer_types(kernel, kind, def->btf_prefix, &near);
+	return skep_fail(err, SKEP_E_NOT_FOUND, ENOENT,
+			 "SEC(\"%s/%s\"): the kernel's BTF has no %s '%s'%s", def->sec, args,
+			 kind == BTF_KIND_TYPEDEF ? "tracepoint" : "function", args,
+			 skep_near_text(&near, text, sizeof(text)));
 }

@@ -47,8 +47,9 @@ struct skep_event_def {
 const struct skep_event_def *skep_event_at(size_t i);
 
 /*
- * The row for section name @sec (a leading "?" is skipped); *@args: what follows the row's slash ("" if
- * nothing).  NULL, with E_OBJ_SECTION and the nearest known names, when no row fits.
+ * The row for section name @sec (a leading "?" is skipped); *@args: what
+ * follows the row's slash ("" if nothing).  NULL, with E_OBJ_SECTION and the
+ * nearest known names, when no row fits.
  */
 const struct skep_event_def *skep_event_find(const char *sec, const char **args,
 					     struct skep_err *err);

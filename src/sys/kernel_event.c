@@ -85,7 +85,8 @@ static int set_tracepoint(struct skep_kernel *k, const char *category, const cha
 	return 0;
 }
 
-static int set_attr(struct skep_kernel *k, const struct skep_event *ev, struct perf_event_attr *attr)
+static int set_attr(struct skep_kernel *k, const struct skep_event *ev,
+		    struct perf_event_attr *attr)
 {
 	switch (ev->kind) {
 	case SKEP_EVENT_TRACEPOINT:
