@@ -43,18 +43,14 @@ static const struct skep_layout linux_6_1[SKEP_LAYOUT_NR] = {
 			      {[SKEP_M_FILENAME] = {8, 4, true},
 			       [SKEP_M_PID] = {12, 4},
 			       [SKEP_M_OLD_PID] = {16, 4}}},
-	[SKEP_LAYOUT_EXIT] = {32,
-			      {[SKEP_M_COMM] = {8, 16},
-			       [SKEP_M_PID] = {24, 4},
-			       [SKEP_M_PRIO] = {28, 4}}},
-	[SKEP_LAYOUT_FREE] = {32,
-			      {[SKEP_M_COMM] = {8, 16},
-			       [SKEP_M_PID] = {24, 4},
-			       [SKEP_M_PRIO] = {28, 4}}},
+	[SKEP_LAYOUT_EXIT] =
+		{32, {[SKEP_M_COMM] = {8, 16}, [SKEP_M_PID] = {24, 4}, [SKEP_M_PRIO] = {28, 4}}},
+	[SKEP_LAYOUT_FREE] =
+		{32, {[SKEP_M_COMM] = {8, 16}, [SKEP_M_PID] = {24, 4}, [SKEP_M_PRIO] = {28, 4}}},
 };
 
-static void read_member(struct skep_layout *l, const struct skep_btf *btf,
-			const struct btf_type *t, uint32_t i)
+static void read_member(struct skep_layout *l, const struct skep_btf *btf, const struct btf_type *t,
+			uint32_t i)
 {
 	const struct btf_member *member = &skep_btf_members(t)[i];
 	const char *name = skep_btf_str(btf, member->name_off);

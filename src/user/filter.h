@@ -22,8 +22,7 @@ static inline void skep_call_add(struct skep_call_set *set, unsigned int nr)
 
 static inline bool skep_call_has(const struct skep_call_set *set, unsigned long nr)
 {
-	return set->all ||
-	       (nr < SKEP_SYSCALL_MAX && (set->bits[nr / 64] >> nr % 64 & 1));
+	return set->all || (nr < SKEP_SYSCALL_MAX && (set->bits[nr / 64] >> nr % 64 & 1));
 }
 
 bool skep_call_any(const struct skep_call_set *set);

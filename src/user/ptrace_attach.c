@@ -118,7 +118,8 @@ void trace_detach(struct skep_tracer *t, struct trace_root *root)
 		t->stops.len = 0;
 	}
 	if (root->tracees)
-		skep_warn(t->log, "process %d does not stop to be let go: it will be when skep ends",
+		skep_warn(t->log,
+			  "process %d does not stop to be let go: it will be when skep ends",
 			  root->pid);
 	forget_all(t, root);
 	trace_root_remove(t, root);

@@ -92,8 +92,8 @@ static bool uid_is_fixed(void)
 	if (syscall(SYS_capget, &head, caps) || caps[0].permitted || caps[1].permitted)
 		return false;
 	/* Programs with the set-uid bit gain nothing under an unprivileged tracer. */
-	return !getresuid(&ruid, &euid, &suid) && !getresgid(&rgid, &egid, &sgid) &&
-	       ruid == euid && ruid == suid && rgid == egid && rgid == sgid;
+	return !getresuid(&ruid, &euid, &suid) && !getresgid(&rgid, &egid, &sgid) && ruid == euid &&
+	       ruid == suid && rgid == egid && rgid == sgid;
 }
 
 static int seize(struct skep_tracer *t, struct trace_root *root, struct skep_err *err)

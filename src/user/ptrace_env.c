@@ -159,10 +159,13 @@ static int user_stack(struct skep_vm_env *env, uint64_t *ips, unsigned int n)
 	return (int)i;
 }
 
-static uint64_t read_uid_gid(pid_t pid)
+void trace_read_uid(struct skep_tracee *tracee)
 {
-	return (uint64_t)(uint32_t)trace_status_field(pid, "Gid:") << 32 |
-	       (uint32_t)trace_status_field(pid, "Uid:");
+	long gid = trace_status_field(tracee->pid, "Gid:");
+	long uid = trace_status_field(tracee->pid, "Uid:");
+
+	if (uid >= 0 && gid >= 0)
+		tracee->uid_gid = (uint64_t)(uint32_t)gid << 32 | (uint32_t)uid;
 }
 
 static uint64_t uid_gid(struct skep_vm_env *env)
@@ -171,7 +174,8 @@ static uint64_t uid_gid(struct skep_vm_env *env)
 
 	if (tracee->tracer->uid_fixed)
 		return tracee->tracer->uid_gid;
-	return read_uid_gid(tracee->pid);
+	trace_read_uid(tracee);
+	return tracee->uid_gid;
 }
 
 bool trace_read_comm(struct skep_tracee *tracee)

@@ -237,6 +237,8 @@ void trace_fire_sched_exit(struct skep_tracee *tracee)
 	if (trace_wants(tracee->tracer, TRACE_SCHED_EXIT) ||
 	    trace_wants(tracee->tracer, TRACE_SCHED_FREE))
 		trace_read_comm(tracee);
+	if (trace_wants(tracee->tracer, TRACE_SCHED_FREE))
+		trace_read_uid(tracee);
 	if (trace_wants(tracee->tracer, TRACE_SCHED_EXIT))
 		fire_end(tracee, TRACE_SCHED_EXIT, SKEP_LAYOUT_EXIT);
 }

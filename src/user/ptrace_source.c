@@ -142,11 +142,12 @@ static int parse_tracepoint(struct trace_point *tp, const struct skep_event *ev,
 		return 0;
 	if (!strcmp(category, "sched") && !parse_sched(tp, name))
 		return 0;
-	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-			 "tracepoint %s/%s: the user engine has only syscalls/*, raw_syscalls/* and "
-			 "sched/sched_process_fork, exec, exit and free; as root, --engine kernel "
-			 "has all",
-			 category, name);
+	return skep_fail(
+		err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+		"tracepoint %s/%s: the user engine has only syscalls/*, raw_syscalls/* and "
+		"sched/sched_process_fork, exec, exit and free; as root, --engine kernel "
+		"has all",
+		category, name);
 }
 
 static int parse(struct trace_point *tp, const struct skep_event *ev, const char *raw_tp,

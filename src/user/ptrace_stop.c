@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <linux/audit.h>
-#include <linux/ptrace.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -102,9 +101,8 @@ static void on_leave(struct skep_tracee *tracee, int64_t ret)
 
 static void on_syscall(struct skep_tracee *tracee)
 {
-	struct ptrace_syscall_info info;
+	struct __ptrace_syscall_info info;
 
-	/* glibc's request is an enum; the kernel's older name of it is a macro. */
 	if (ptrace(PTRACE_GET_SYSCALL_INFO, tracee->pid, sizeof(info), &info) <= 0)
 		return;
 	switch (info.op) {
@@ -172,9 +170,10 @@ struct skep_tracee *trace_adopt(struct skep_tracer *t, pid_t pid)
 
 	/* A thread's parent is its process; clone(2) with CLONE_PARENT shows in neither. */
 	parent = trace_find(t, (pid_t)(tgid != pid ? tgid : ppid));
-	tracee = trace_add(t, pid, parent			    ? parent->root
-				   : t->roots.len ? t->roots.data[t->roots.len - 1]
-						  : NULL);
+	tracee = trace_add(t, pid,
+			   parent	  ? parent->root
+			   : t->roots.len ? t->roots.data[t->roots.len - 1]
+					  : NULL);
 	if (!tracee)
 		return NULL;
 	tracee->tgid = tgid > 0 ? (pid_t)tgid : 0;

@@ -6,6 +6,7 @@
 #include "user/regs.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/user.h>

@@ -89,6 +89,7 @@ struct skep_tracee {
 	bool exit_told;
 	int cpu; /* it ran on at the last tick */
 	char comm[TRACE_COMM]; /* last one seen; for what is told after death */
+	uint64_t uid_gid; /* likewise: gid << 32 | uid */
 	int comm_fd; /* /proc/PID/comm, or -1 */
 	pid_t parent; /* tgid of who made it, for `early` ones */
 	int status; /* of `dead` */
@@ -173,6 +174,8 @@ extern const struct skep_vm_env_ops trace_env_ops;
 int trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len);
 /* The thread's name into tracee->comm; false: not readable, the last one stays. */
 bool trace_read_comm(struct skep_tracee *tracee);
+/* Its ids into tracee->uid_gid; gone: the last ones stay. */
+void trace_read_uid(struct skep_tracee *tracee);
 /* Registers at this stop, read once; NULL when it is gone. */
 const struct skep_regs *trace_regs(struct skep_tracee *tracee);
 

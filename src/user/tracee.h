@@ -53,8 +53,7 @@ void skep_tracer_destroy(struct skep_tracer *tracer);
  * a released command runs (-EOPNOTSUPP).
  */
 int skep_tracer_spawn(struct skep_tracer *tracer, struct skep_command *cmd, struct skep_err *err);
-int skep_tracer_release(struct skep_tracer *tracer, struct skep_command *cmd,
-			struct skep_err *err);
+int skep_tracer_release(struct skep_tracer *tracer, struct skep_command *cmd, struct skep_err *err);
 /* Kills the command and its descendants that still run, waits for them, frees. */
 void skep_tracer_reap(struct skep_tracer *tracer, struct skep_command *cmd);
 
