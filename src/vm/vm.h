@@ -152,7 +152,7 @@ int skep_vm_call(struct skep_vm *vm, uint64_t func, const uint64_t args[5], uint
 uint64_t skep_vm_stop(struct skep_vm *vm, enum skep_tag tag, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* How many bytes from @addr on the program may read (write) now.  Trusted mode: no limit. */
+/* How many bytes from @addr on are the program's to read (write) now; the truth in both modes. */
 uint64_t skep_vm_reach(struct skep_vm *vm, uint64_t addr, bool write);
 
 /* True when the program may read (write) [addr, addr + len) now.  Always true in trusted mode. */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a program may touch in checked mode: the stack from its own frame to
+ * the entry's, its context, the packet, the regions of the run, the values of
+ * its maps, and what helpers handed out.  Everything else ends the run.
+ *
+ * The interpreter asks here only when neither the stack nor the last range
+ * found here holds the access; the answer is remembered, apart for reading
+ * and for writing, until skep_vm_moved().
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/run.h"
+
+void skep_vm_moved(struct skep_vm *vm)
+{
+	/* The entry's frame is always there, so that the check needs no "nothing remembered". */
+	struct skep_vm_span none = {
+		.start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK),
+		.size = SKEP_VM_STACK,
+	};
+
+	vm->hit[0] = vm->hit[1] = none;
+}
+
+static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)
+{
+	return addr >= start && addr < end ? end - addr : 0;
+}
+
+static uint64_t map_reach(const struct skep_vm *vm, uint64_t addr, bool write)
+{
+	const struct skep_vm_prog *prog = vm->prog;
+	uint32_t i;
+
+	for (i = 0; i < prog->nr_maps; i++) {
+		const struct skep_map *map = prog->maps[i];
+		uint64_t end = map->ops->bound ? map->ops->bound(map, addr) : 0;
+
+		if (!end)
+			continue;
+		if (map->flags & (write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG))
+			return 0;
+		return end - addr;
+	}
+	return 0;
+}
+
+static uint64_t held_reach(const struct skep_vm *vm, uint64_t addr)
+{
+	size_t i;
+
+	for (i = 0; i < vm->held.len; i++) {
+		const struct skep_vm_hold *hold = &vm->held.data[i];
+		uint64_t n = within(addr, hold->start, hold->end);
+
+		if (n && hold->kind != SKEP_VM_HELD_LOCK)
+			return n;
+	}
+	return 0;
+}
+
+static uint64_t run_reach(const struct skep_vm *vm, uint64_t addr, bool write)
+{
+	const struct skep_vm_run *run = vm->run;
+	const struct skep_vm_packet *packet = run->packet;
+	uint64_t n = 0;
+	unsigned int i;
+
+	if (!write || run->ctx_write)
+		n = within(addr, (uintptr_t)run->ctx, (uintptr_t)run->ctx + run->ctx_len);
+	if (!n && packet && (!write || packet->write)) {
+		n = within(addr, (uintptr_t)packet->data, (uintptr_t)packet->data_end);
+		if (!n && packet->meta)
+			n = within(addr, (uintptr_t)packet->meta, (uintptr_t)packet->data);
+	}
+	for (i = 0; !n && i < run->nr_regions; i++)
+		if (!write || run->regions[i].write)
+			n = within(addr, run->regions[i].start, run->regions[i].end);
+	return n;
+}
+
+static uint64_t reach(const struct skep_vm *vm, uint64_t addr, bool write)
+{
+	uint64_t n = within(addr, vm->lo, vm->lo + vm->span);
+
+	if (!n)
+		n = run_reach(vm, addr, write);
+	if (!n)
+		n = map_reach(vm, addr, write);
+	if (!n)
+		n = held_reach(vm, addr);
+	return n;
+}
+
+uint64_t skep_vm_reach(struct skep_vm *vm, uint64_t addr, bool write)
+{
+	return reach(vm, addr, write);
+}
+
+bool skep_vm_may_access(struct skep_vm *vm, uint64_t addr, uint64_t len, bool write)
+{
+	return !vm->checked || !len || reach(vm, addr, write) >= len;
+}
+
+/* Words for what is wrong with @addr: the nearest thing that the author knows. */
+static void describe(const struct skep_vm *vm, uint64_t addr, uint64_t len, bool write, char *text,
+		     size_t size)
+{
+	uint64_t n = reach(vm, addr, write), fp = vm->lo + SKEP_VM_STACK;
+	const struct skep_vm_run *run = vm->run;
+
+	if (n)
+		snprintf(text, size, "only %llu bytes are there", (unsigned long long)n);
+	else if (write && reach(vm, addr, false))
+		snprintf(text, size, "that memory is read-only");
+	else if (addr < 4096)
+		snprintf(text, size, "a null pointer; compare a lookup's result with 0 first");
+	else if (addr < vm->lo && vm->lo - addr <= 65536)
+		snprintf(text, size, "%llu bytes below the frame's %d bytes of stack",
+			 (unsigned long long)(vm->lo - addr), SKEP_VM_STACK);
+	else if (addr >= fp && addr - fp < sizeof(vm->stack))
+		snprintf(text, size, "%llu bytes above the stack", (unsigned long long)(addr - fp));
+	else if (run->ctx && addr - (uintptr_t)run->ctx < run->ctx_len + 65536)
+		snprintf(text, size, "byte %llu of a context of %zu",
+			 (unsigned long long)(addr - (uintptr_t)run->ctx), run->ctx_len);
+	else if (run->packet && addr - (uintptr_t)run->packet->data < 65536 * 2)
+		snprintf(text, size, "byte %llu of a packet of %td",
+			 (unsigned long long)(addr - (uintptr_t)run->packet->data),
+			 run->packet->data_end - run->packet->data);
+	else
+		snprintf(text, size, "not the program's memory");
+}
+
+bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, uint64_t len,
+		   bool write)
+{
+	uint64_t n = reach(vm, addr, write);
+	char text[128];
+
+	if (n >= len) {
+		if (n >= sizeof(uint64_t))
+			vm->hit[write] = (struct skep_vm_span){.start = addr, .size = n};
+		return true;
+	}
+	describe(vm, addr, len, write, text, sizeof(text));
+	skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT, "%s %llu byte%s at 0x%llx: %s",
+		     write ? "writes" : "reads", (unsigned long long)len, len == 1 ? "" : "s",
+		     (unsigned long long)addr, text);
+	return false;
+}
+
+bool skep_vm_is_map(const struct skep_vm *vm, uint64_t addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < vm->prog->nr_maps; i++)
+		if ((uintptr_t)vm->prog->maps[i] == addr)
+			return true;
+	return false;
+}
+
+#define NET_OFF (-0x100000) /* SKF_NET_OFF, SKF_LL_OFF of <linux/filter.h> */
+#define LL_OFF	(-0x200000)
+
+bool skep_vm_load_packet(struct skep_vm *vm, int32_t off, unsigned int len, uint64_t *value)
+{
+	const struct skep_vm_packet *packet = vm->run->packet;
+	const uint8_t *from;
+	uint64_t v = 0;
+
+	if (!packet)
+		return false;
+	from = packet->data;
+	if (off < 0) {
+		from = off >= NET_OFF ? packet->net : off >= LL_OFF ? packet->mac : NULL;
+		off -= off >= NET_OFF ? NET_OFF : LL_OFF;
+	}
+	if (!from || (uint64_t)off + len > (uint64_t)(packet->data_end - from))
+		return false;
+	for (from += off; len--; from++)
+		v = v << 8 | *from;
+	*value = v;
+	return true;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the machine is made of: seen by src/vm and the JIT, not by callers.
+ *
+ * The decoded form keeps one slot for each raw slot, so that a decoded index
+ * is an instruction index of the program as its author knows it; the second
+ * slot of a 64-bit immediate is never reached.  All stack frames lie in one
+ * block, the innermost at the low end: what a function may touch of the stack
+ * is one range, from its own frame to the end of the entry's.
+ */
+#ifndef SKEP_VM_RUN_H
+#define SKEP_VM_RUN_H
+
+#include <stdarg.h>
+
+#include "base/vec.h"
+#include "helper/helper.h"
+#include "isa/insn.h"
+#include "vm/vm.h"
+
+#define SKEP_VM_TAIL_CALLS 33 /* MAX_TAIL_CALL_CNT of the kernel */
+#define SKEP_VM_MAY_GOTO   (8u << 20) /* BPF_MAX_LOOPS: times that may_goto falls through, a frame */
+
+/* Operations that the decoded form has and isa.def has not. */
+enum skep_vm_op {
+	SKEP_VM_OP_TAIL_CALL = SKEP_OP_MAX, /* bpf_tail_call() */
+	SKEP_VM_OP_MAX,
+};
+
+struct skep_vm_insn {
+	uint16_t op;
+	uint8_t dst, src;
+	int32_t off; /* of a memory access; of a jump: slots from this one to the target */
+	union {
+		int64_t imm; /* sign-extended; code addresses: skep_vm_insn * */
+		const struct skep_helper *helper; /* calls of helpers */
+	};
+};
+
+struct skep_vm_prog {
+	_Atomic int refs;
+	char name[64];
+	uint32_t type, attach_type;
+	bool gpl, trusted;
+	uint64_t budget;
+	struct skep_map **maps; /* counted references */
+	uint32_t nr_maps;
+	uint32_t nr; /* slots */
+	struct skep_vm_insn *insns;
+	uint8_t *is_func; /* by slot: calls and code addresses may lead here */
+};
+
+struct skep_vm_frame {
+	const struct skep_vm_prog *prog; /* of the caller */
+	const struct skep_vm_insn *ret; /* where the caller goes on */
+	uint64_t saved[5]; /* r6 to r10 */
+	uint64_t may_goto;
+};
+
+struct skep_vm_hold {
+	uint64_t start, end;
+	enum skep_vm_held kind;
+	struct skep_map *map;
+};
+
+struct skep_vm_span {
+	uint64_t start, size;
+};
+
+struct skep_vm {
+	const struct skep_vm_run *run; /* NULL: not running */
+	const struct skep_vm_prog *prog; /* of the current frame */
+	uint64_t lo, span; /* the stack that the current frame may touch */
+	struct skep_vm_span
+		hit[2]; /* what the last slow check found: [1] writable; at least 8 bytes */
+	int64_t left; /* of the budget */
+	const struct skep_vm_insn *pc; /* the call instruction, while a helper runs */
+	unsigned int depth; /* index of the current frame */
+	unsigned int tail_calls;
+	bool checked; /* the current program runs in checked mode */
+	int failed; /* errno of what ends the run, positive; 0: nothing does */
+	struct skep_err *err; /* the caller's */
+	uint64_t random;
+	SKEP_VEC(struct skep_vm_hold) held;
+	SKEP_VEC(struct skep_vm_prog *) tails; /* programs entered by tail calls: references */
+	struct skep_vm_frame frames[SKEP_VM_FRAMES];
+	uint8_t stack[SKEP_VM_STACK * SKEP_VM_FRAMES] __attribute__((aligned(16)));
+};
+
+enum skep_vm_step {
+	SKEP_VM_DONE, /* the base frame's exit was reached; r0 is set */
+	SKEP_VM_FAILED, /* vm->failed */
+	SKEP_VM_SWITCH, /* the current program runs in the other mode */
+};
+
+/*
+ * The two instances of interp_body.h.  Run vm->prog from *@pc on the
+ * registers @r until frame @base exits.  *@pc is where to go on after SWITCH.
+ */
+enum skep_vm_step skep_vm_interp_checked(struct skep_vm *vm, uint64_t r[11],
+					 const struct skep_vm_insn **pc, unsigned int base);
+enum skep_vm_step skep_vm_interp_trusted(struct skep_vm *vm, uint64_t r[11],
+					 const struct skep_vm_insn **pc, unsigned int base);
+
+/* Enters a frame below the current one; false: none left, the run has failed at @pc. */
+bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],
+		  const struct skep_vm_insn *ret);
+/* Leaves it: restores r6 to r10 and the caller's program; where the caller goes on. */
+const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11]);
+
+/* The program that bpf_tail_call() enters, or NULL: the call falls through. */
+const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm_insn *pc,
+					const uint64_t r[11]);
+
+/* Makes @prog the current one. */
+void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog);
+
+/* The function whose address is @addr, or NULL when it is none of the current program's. */
+const struct skep_vm_insn *skep_vm_func(const struct skep_vm *vm, uint64_t addr);
+
+/* The slow access check.  False: the run has failed at @pc with E_RUN_ACCESS. */
+bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, uint64_t len,
+		   bool write);
+
+/* Checks the arguments r1 to r5 against the helper's row.  False: the run has failed. */
+bool skep_vm_check_args(struct skep_vm *vm, const struct skep_vm_insn *pc, const uint64_t a[5]);
+
+/* Packet access of LD_ABS and LD_IND: @len bytes in host order.  False: outside the packet. */
+bool skep_vm_load_packet(struct skep_vm *vm, int32_t off, unsigned int len, uint64_t *value);
+
+/* The run fails at @pc. */
+void skep_vm_fail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_tag tag, int code,
+		  const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void skep_vm_vfail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_tag tag, int code,
+		   const char *fmt, va_list ap);
+
+/* True when @addr is one of the program's maps. */
+bool skep_vm_is_map(const struct skep_vm *vm, uint64_t addr);
+
+#endif

@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One thread of execution: runs, frames, callbacks, tail calls, and what a
+ * run holds.  Neither calls nor tail calls of a program grow the C stack; a
+ * callback does, once for each of the eight frames at most.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "vm/run.h"
+
+int skep_vm_create(struct skep_vm **vm, struct skep_err *err)
+{
+	struct timespec now;
+
+	*vm = calloc(1, sizeof(**vm));
+	if (!*vm)
+		return skep_fail_nomem(err);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	(*vm)->random = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)*vm;
+	return 0;
+}
+
+void skep_vm_destroy(struct skep_vm *vm)
+{
+	if (!vm)
+		return;
+	skep_vec_deinit(&vm->held);
+	skep_vec_deinit(&vm->tails);
+	free(vm);
+}
+
+void skep_vm_vfail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_tag tag, int code,
+		   const char *fmt, va_list ap)
+{
+	char text[768];
+
+	if (vm->failed)
+		return;
+	vm->failed = code;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	skep_fail(vm->err, tag, code, "instruction %td: %s", pc - vm->prog->insns, text);
+	if (vm->err && vm->err->insn < 0)
+		vm->err->insn = (int)(pc - vm->prog->insns);
+}
+
+void skep_vm_fail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_tag tag, int code,
+		  const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	skep_vm_vfail(vm, pc, tag, code, fmt, ap);
+	va_end(ap);
+}
+
+uint64_t skep_vm_stop(struct skep_vm *vm, enum skep_tag tag, const char *fmt, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	skep_vm_fail(vm, vm->pc, tag, tag == SKEP_E_RUN_LIMIT ? ELOOP : EFAULT, "%s(): %s",
+		     vm->pc->helper->name, text);
+	return 0;
+}
+
+void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
+{
+	vm->prog = prog;
+	vm->checked = !prog->trusted;
+	skep_vm_moved(vm);
+}
+
+/* The frame at vm->depth becomes the current one. */
+static void set_stack(struct skep_vm *vm)
+{
+	vm->span = (uint64_t)(vm->depth + 1) * SKEP_VM_STACK;
+	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
+}
+
+static void open_frame(struct skep_vm *vm)
+{
+	set_stack(vm);
+	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
+	if (vm->checked)
+		memset((void *)(uintptr_t)vm->lo, 0, SKEP_VM_STACK);
+}
+
+bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],
+		  const struct skep_vm_insn *ret)
+{
+	struct skep_vm_frame *frame;
+
+	if (vm->depth + 1 >= SKEP_VM_FRAMES) {
+		skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP, "calls nest deeper than %d frames",
+			     SKEP_VM_FRAMES);
+		return false;
+	}
+	frame = &vm->frames[++vm->depth];
+	frame->prog = vm->prog;
+	frame->ret = ret;
+	memcpy(frame->saved, &r[6], sizeof(frame->saved));
+	open_frame(vm);
+	r[10] = vm->lo + SKEP_VM_STACK;
+	return true;
+}
+
+const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11])
+{
+	struct skep_vm_frame *frame = &vm->frames[vm->depth--];
+
+	set_stack(vm);
+	memcpy(&r[6], frame->saved, sizeof(frame->saved));
+	if (frame->prog != vm->prog)
+		skep_vm_enter(vm, frame->prog);
+	return frame->ret;
+}
+
+const struct skep_vm_insn *skep_vm_func(const struct skep_vm *vm, uint64_t addr)
+{
+	uint64_t off = addr - (uintptr_t)vm->prog->insns;
+
+	if (off / sizeof(struct skep_vm_insn) >= vm->prog->nr ||
+	    off % sizeof(struct skep_vm_insn) ||
+	    !vm->prog->is_func[off / sizeof(struct skep_vm_insn)])
+		return NULL;
+	return &vm->prog->insns[off / sizeof(struct skep_vm_insn)];
+}
+
+const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm_insn *pc,
+					const uint64_t r[11])
+{
+	struct skep_map *map = (struct skep_map *)(uintptr_t)r[2];
+	struct skep_vm_prog *prog;
+
+	if (map->type != BPF_MAP_TYPE_PROG_ARRAY) {
+		skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
+			     "bpf_tail_call(): the map '%s' is no prog array", map->name);
+		return NULL;
+	}
+	prog = skep_prog_array_get(map, (uint32_t)r[3]);
+	if (prog && map->prog_ops && map->prog_ops->vm_prog)
+		prog = (struct skep_vm_prog *)map->prog_ops->vm_prog(prog);
+	if (!prog || prog->type != vm->prog->type || vm->tail_calls >= SKEP_VM_TAIL_CALLS)
+		return NULL;
+	skep_vm_prog_get(prog);
+	if (skep_vec_push(&vm->tails, prog) < 0) {
+		skep_vm_prog_put(prog);
+		skep_vm_fail(vm, pc, SKEP_E_NOMEM, ENOMEM, "out of memory");
+		return NULL;
+	}
+	vm->tail_calls++;
+	skep_vm_enter(vm, prog);
+	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
+	return prog;
+}
+
+/* Runs from @pc until frame @base exits. */
+static int execute(struct skep_vm *vm, uint64_t r[11], const struct skep_vm_insn *pc,
+		   unsigned int base)
+{
+	enum skep_vm_step step;
+
+	do
+		step = vm->checked ? skep_vm_interp_checked(vm, r, &pc, base)
+				   : skep_vm_interp_trusted(vm, r, &pc, base);
+	while (step == SKEP_VM_SWITCH);
+	return step == SKEP_VM_DONE ? 0 : -vm->failed;
+}
+
+static void let_go(struct skep_vm_hold *hold)
+{
+	void *addr = (void *)(uintptr_t)hold->start;
+
+	switch (hold->kind) {
+	case SKEP_VM_HELD_RINGBUF: skep_ringbuf_submit(hold->map, addr, true); break;
+	case SKEP_VM_HELD_LOCK: __atomic_store_n((uint32_t *)addr, 0, __ATOMIC_RELEASE); break;
+	case SKEP_VM_HELD_MEM: break;
+	}
+}
+
+static void finish(struct skep_vm *vm)
+{
+	size_t i;
+
+	for (i = 0; i < vm->held.len; i++)
+		let_go(&vm->held.data[i]);
+	for (i = 0; i < vm->tails.len; i++)
+		skep_vm_prog_put(vm->tails.data[i]);
+	vm->held.len = vm->tails.len = 0;
+	vm->run = NULL;
+	vm->prog = NULL;
+}
+
+int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result,
+		struct skep_err *err)
+{
+	uint64_t r[11] = {0};
+	int ret;
+
+	*result = 0;
+	if (vm->run)
+		return skep_fail(err, SKEP_E_SYSTEM, EBUSY,
+				 "this machine already runs the program '%s'", vm->prog->name);
+	vm->run = run;
+	vm->err = err;
+	vm->failed = 0;
+	vm->depth = vm->tail_calls = 0;
+	vm->left = run->prog->budget && run->prog->budget < INT64_MAX ? (int64_t)run->prog->budget
+								      : INT64_MAX;
+	skep_vm_enter(vm, run->prog);
+	open_frame(vm);
+	r[1] = (uint64_t)(uintptr_t)run->ctx;
+	r[2] = run->ctx_len;
+	r[10] = vm->lo + SKEP_VM_STACK;
+	ret = execute(vm, r, run->prog->insns, 0);
+	finish(vm);
+	if (ret == 0)
+		*result = r[0];
+	return ret;
+}
+
+int skep_vm_call(struct skep_vm *vm, uint64_t addr, const uint64_t args[5], uint64_t *result)
+{
+	const struct skep_vm_insn *func = skep_vm_func(vm, addr), *pc = vm->pc;
+	uint64_t r[11] = {0};
+	unsigned int base;
+	int ret;
+
+	if (!func) {
+		skep_vm_stop(vm, SKEP_E_RUN_ACCESS, "0x%llx is not a function of the program",
+			     (unsigned long long)addr);
+		return -EFAULT;
+	}
+	memcpy(&r[1], args, 5 * sizeof(r[0]));
+	if (!skep_vm_push(vm, pc, r, NULL))
+		return -vm->failed;
+	base = vm->depth;
+	ret = execute(vm, r, func, base);
+	if (ret < 0)
+		return ret;
+	skep_vm_pop(vm, r);
+	vm->pc = pc;
+	*result = r[0];
+	return 0;
+}
+
+int skep_vm_hold(struct skep_vm *vm, enum skep_vm_held kind, struct skep_map *map, void *addr,
+		 size_t len)
+{
+	struct skep_vm_hold *hold = skep_vec_add(&vm->held);
+
+	if (!hold)
+		return -ENOMEM;
+	hold->start = (uintptr_t)addr;
+	hold->end = hold->start + len;
+	hold->kind = kind;
+	hold->map = map;
+	return 0;
+}
+
+bool skep_vm_unhold(struct skep_vm *vm, enum skep_vm_held kind, const void *addr,
+		    struct skep_map **map)
+{
+	size_t i;
+
+	for (i = vm->held.len; i-- > 0;) {
+		struct skep_vm_hold *hold = &vm->held.data[i];
+
+		if (hold->kind != kind || hold->start != (uintptr_t)addr)
+			continue;
+		if (map)
+			*map = hold->map;
+		*hold = vm->held.data[--vm->held.len];
+		skep_vm_moved(vm);
+		return true;
+	}
+	return false;
+}
+
+struct skep_vm_env *skep_vm_env(struct skep_vm *vm)
+{
+	return vm->run->env;
+}
+
+struct skep_vm_packet *skep_vm_packet(struct skep_vm *vm)
+{
+	return vm->run->packet;
+}
+
+void *skep_vm_ctx(struct skep_vm *vm, size_t *len)
+{
+	*len = vm->run->ctx_len;
+	return vm->run->ctx;
+}
+
+uint32_t skep_vm_prog_type(const struct skep_vm *vm)
+{
+	return vm->prog->type;
+}
+
+/* xorshift64*: fast, and as unpredictable as an in-process engine needs. */
+uint32_t skep_vm_random(struct skep_vm *vm)
+{
+	uint64_t x = vm->random ? vm->random : 1;
+
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	vm->random = x;
+	return (uint32_t)(x * 0x2545f4914f6cdd1dull >> 32);
+}
