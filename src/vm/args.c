@@ -5,6 +5,7 @@
  * arguments say without asking again.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "vm/run.h"

@@ -9,6 +9,7 @@
  * and for writing, until skep_vm_moved().
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -19,7 +19,7 @@
 #include "vm/vm.h"
 
 #define SKEP_VM_TAIL_CALLS 33 /* MAX_TAIL_CALL_CNT of the kernel */
-#define SKEP_VM_MAY_GOTO   (8u << 20) /* BPF_MAX_LOOPS: times that may_goto falls through, a frame */
+#define SKEP_VM_MAY_GOTO   (8u << 20) /* BPF_MAX_LOOPS: times may_goto falls through, a frame */
 
 /* Operations that the decoded form has and isa.def has not. */
 enum skep_vm_op {

@@ -5,6 +5,7 @@
  * callback does, once for each of the eight frames at most.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
