@@ -217,9 +217,9 @@ static inline bool skep_btf_enum_signed(const struct btf_type *t)
 /* The name that enum @t gives @value, or NULL. */
 const char *skep_btf_enum_name(const struct skep_btf *btf, const struct btf_type *t, int64_t value);
 
-/* True for integers, enums and - through qualifiers and typedefs - what resolves to them, if signed. */
+/* True for signed integers and enums, and for what resolves to them. */
 bool skep_btf_is_signed(const struct skep_btf *btf, uint32_t id);
-/* True for `char` and arrays' elements that hold text: INT of 1 byte that is not a bool. */
+/* True for `char`, and what resolves to it: arrays of it hold text. */
 bool skep_btf_is_char(const struct skep_btf *btf, uint32_t id);
 
 /*

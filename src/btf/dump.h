@@ -17,7 +17,8 @@ struct json_object *skep_btf_dump_json(const struct skep_btf *btf, uint32_t id);
 
 struct skep_dump_c_opts {
 	size_t sz; /* of this struct */
-	const char *guard; /* name of the include guard; NULL: "__VMLINUX_H__"; "": none of the frame */
+	const char *
+		guard; /* name of the include guard; NULL: "__VMLINUX_H__"; "": none of the frame */
 };
 
 /*

@@ -153,8 +153,7 @@ static void raw_enum(struct raw *r, const struct btf_type *t)
 	for (i = 0; i < n; i++) {
 		start_item(r);
 		v = skep_btf_enum_value(r->btf, t, i, &name);
-		put_name(r, wide ? skep_btf_enums64(t)[i].name_off
-				 : skep_btf_enums(t)[i].name_off);
+		put_name(r, wide ? skep_btf_enums64(t)[i].name_off : skep_btf_enums(t)[i].name_off);
 		if (sign)
 			signed_num(r, "val", v);
 		else

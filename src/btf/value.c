@@ -12,7 +12,6 @@
 
 #include "btf/value_int.h"
 
-
 struct walk {
 	const struct skep_btf *btf;
 	const uint8_t *data;

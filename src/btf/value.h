@@ -56,7 +56,7 @@ struct skep_btf_column {
 int skep_btf_columns(struct skep_arena *arena, const struct skep_btf *btf, uint32_t id,
 		     const struct skep_btf_column **columns, size_t *n, struct skep_err *err);
 
-/* One column of a record, as skep_btf_value_text() - but strings without quotes or escapes of '"'. */
+/* One column of a record, as skep_btf_value_text(), but strings without their quotes. */
 int skep_btf_column_text(struct skep_buf *out, const struct skep_btf *btf,
 			 const struct skep_btf_column *column, const void *data, size_t len);
 
