@@ -37,8 +37,21 @@ struct skep_obj_map {
 	uint32_t type, key_size, value_size, max_entries, flags;
 	uint32_t key_type, value_type; /* BTF ids in obj->btf, 0: unknown */
 	uint32_t record_type; /* ring buffer, perf array: BTF id of its records, 0: unknown */
+	uint32_t numa_node; /* with BPF_F_NUMA_NODE in flags */
+	uint64_t extra; /* map_extra: bits of bloom filters and arenas */
 	void *init; /* DATA..RODATA: value_size bytes, editable before loading */
 	uint32_t datasec; /* DATA..RODATA: the BTF DATASEC's id, 0: none */
+	/*
+	 * Why this map cannot be made yet, or NULL.  The programs that refer
+	 * to it are refused with this sentence, the others load.
+	 */
+	const char *unsupported;
+};
+
+/* A symbol that the kernel, not the object, is to provide. */
+struct skep_obj_extern {
+	const char *name;
+	bool weak; /* may be missing: its address is then 0 */
 };
 
 enum skep_obj_relo_kind {
@@ -46,6 +59,7 @@ enum skep_obj_relo_kind {
 	SKEP_RELO_DATA, /* ld_imm64: map value + offset */
 	SKEP_RELO_CALL, /* call: subprogram by section and offset */
 	SKEP_RELO_FUNC, /* ld_imm64: address of a subprogram (callback) */
+	SKEP_RELO_EXTERN, /* ld_imm64 or call: something of the kernel's */
 	SKEP_RELO_CORE, /* CO-RE record */
 };
 
@@ -53,7 +67,7 @@ enum skep_obj_relo_kind {
 struct skep_obj_relo {
 	enum skep_obj_relo_kind kind;
 	uint32_t insn; /* index */
-	uint32_t target; /* map index; function index; CO-RE: index of the record */
+	uint32_t target; /* index of the map, function, extern or CO-RE record */
 	uint64_t addend; /* DATA: byte offset into the value */
 };
 
@@ -76,6 +90,7 @@ struct skep_obj_func {
 	uint32_t nr_lines;
 	uint32_t type; /* BTF FUNC id, 0: none */
 	bool is_prog; /* an entry, not a subprogram */
+	bool global; /* checked by itself by the kernel; else together with each caller */
 
 	/* Programs only. */
 	const struct skep_event_def *event; /* NULL: unknown section; then `autoload` is false */
@@ -93,8 +108,12 @@ struct skep_obj {
 	uint32_t nr_maps;
 	struct skep_obj_func *funcs;
 	uint32_t nr_funcs;
-	void *core; /* the CO-RE records; see src/obj/core.c */
+	struct skep_obj_extern *externs;
+	uint32_t nr_externs;
+	struct bpf_core_relo *core; /* insn_off: byte offset in the ELF section */
 	uint32_t nr_core;
+	uint32_t kern_version; /* of the section "version", 0: none */
+	void *btf_bytes; /* what btf reads, malloc'ed */
 	struct skep_log *log;
 };
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to src/obj: the ELF file while it is being read.
+ *
+ * Sections and symbols are copied out of the file once, checked; after
+ * skep_elf_read() every section's `data` has `size` bytes (NULL: no bits in
+ * the file) and every name is a terminated string.  Format: the ELF
+ * specification and the kernel's Documentation/bpf/llvm_reloc.rst.
+ */
+#ifndef SKEP_OBJ_ELF_H
+#define SKEP_OBJ_ELF_H
+
+#include <elf.h>
+#include <libelf.h>
+
+#include "base/vec.h"
+#include "obj/obj.h"
+
+/* R_BPF_* of llvm_reloc.rst; not in Debian 12's elf.h. */
+#define SKEP_R_BPF_64_64       1
+#define SKEP_R_BPF_64_ABS64    2
+#define SKEP_R_BPF_64_ABS32    3
+#define SKEP_R_BPF_64_NODYLD32 4
+#define SKEP_R_BPF_64_32       10
+
+#define SKEP_NONE UINT32_MAX
+
+struct skep_elf_sec {
+	const char *name;
+	Elf_Scn *scn;
+	uint32_t type, link, info;
+	uint64_t flags, size;
+	const uint8_t *data;
+	uint32_t map; /* data sections: index of the map, or SKEP_NONE */
+};
+
+struct skep_elf_sym {
+	const char *name;
+	uint8_t info, other;
+	uint32_t shndx;
+	uint64_t value, size;
+};
+
+/* Where function `func` of the object lies, in instructions. */
+struct skep_elf_func {
+	uint32_t sec, start, nr, func;
+};
+
+/* Where map `map` of the object is defined. */
+struct skep_elf_map {
+	uint64_t off;
+	uint32_t map;
+};
+
+struct skep_elf {
+	struct skep_obj *obj;
+	Elf *elf;
+	SKEP_VEC(struct skep_elf_sec) secs; /* by section index */
+	SKEP_VEC(struct skep_elf_sym) syms; /* by symbol index */
+	SKEP_VEC(struct skep_elf_func) funcs; /* by section and start */
+	SKEP_VEC(struct skep_elf_map) maps_at;
+	SKEP_VEC(struct skep_obj_map) maps;
+	SKEP_VEC(struct skep_obj_extern) externs;
+	uint32_t maps_sec; /* index of .maps, 0: none */
+};
+
+/* elf.c */
+bool skep_elf_is_code(const struct skep_elf_sec *sec);
+/* The first section called @name; 0: none. */
+uint32_t skep_elf_find_sec(const struct skep_elf *elf, const char *name);
+/* The function that holds instruction @insn of section @sec, or NULL. */
+const struct skep_elf_func *skep_elf_func_at(const struct skep_elf *elf, uint32_t sec,
+					     uint64_t insn);
+
+/* datasec.c: gives the BTF's DATASECs the sizes and offsets of the file's symbols. */
+int skep_elf_fix_datasecs(struct skep_elf *elf, void *btf_bytes, struct skep_err *err);
+
+/* mapdef.c: the maps of .maps, and those that hold .data, .bss and .rodata. */
+int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err);
+
+/* relo.c: the relocations of code sections, and calls without one. */
+int skep_elf_read_relos(struct skep_elf *elf, struct skep_err *err);
+/* relo.c: adds the CO-RE records and line info of .BTF.ext to the functions. */
+int skep_elf_read_ext(struct skep_elf *elf, const void *data, size_t len, struct skep_err *err);
+
+#endif
