@@ -167,6 +167,9 @@ static int put_line(struct skep_buf *out, const struct bpf_insn *insns, size_t n
 	name = label_at(opts, in.target, n);
 	if (name && in.kind != SKEP_KIND_CALL_PC && in.kind != SKEP_KIND_LDDW)
 		skep_buf_printf(out, " <%s>", name);
+	name = opts->note ? opts->note(opts->ctx, i) : NULL;
+	if (name)
+		skep_buf_printf(out, " ; %s", name);
 	skep_buf_putc(out, '\n');
 	if (opts->opcodes)
 		put_bytes(out, &insns[i], ret);

@@ -26,6 +26,8 @@ struct skep_disasm_opts {
 	const char *(*label)(void *ctx, size_t i);
 	/* Whole lines, each with its newline, to be printed before slot @i. */
 	const char *(*before)(void *ctx, size_t i);
+	/* What follows the instruction at @i as a comment: " ; text". */
+	const char *(*note)(void *ctx, size_t i);
 	bool opcodes; /* a line with the bytes under each instruction */
 	bool loaded; /* the program comes from the kernel: skep_insn_decode_loaded() */
 };
