@@ -36,15 +36,15 @@ static int seize_threads(struct skep_tracer *t, struct trace_root *root)
 		return -ESRCH;
 	while ((entry = readdir(dir))) {
 		tid = atoi(entry->d_name);
-		if (tid <= 0 || trace_find(t, tid))
+		if (tid <= 0 || skep_trace_find(t, tid))
 			continue;
 		/* Not permitted also if it was seized with its parent's clone: it will report. */
-		if (ptrace(PTRACE_SEIZE, tid, 0, trace_options(t, root))) {
+		if (ptrace(PTRACE_SEIZE, tid, 0, skep_trace_options(t, root))) {
 			why = -errno;
 			continue;
 		}
 		ptrace(PTRACE_INTERRUPT, tid, 0, 0);
-		tracee = trace_add(t, tid, root);
+		tracee = skep_trace_add(t, tid, root);
 		if (!tracee) {
 			why = -ENOMEM;
 			break;
@@ -56,14 +56,15 @@ static int seize_threads(struct skep_tracer *t, struct trace_root *root)
 	return n || root->tracees ? n : why;
 }
 
-int trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **rootp, struct skep_err *err)
+int skep_trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **rootp,
+		      struct skep_err *err)
 {
 	struct trace_root *root;
 	int n;
 
-	if (trace_status_field(pid, "Tgid:") != pid)
+	if (skep_trace_status_field(pid, "Tgid:") != pid)
 		return skep_fail(err, SKEP_E_NOT_FOUND, ESRCH, "there is no process %d", pid);
-	root = trace_root_add(t, pid);
+	root = skep_trace_root_add(t, pid);
 	if (!root)
 		return skep_fail_nomem(err);
 	/* Threads may be born meanwhile: until a look finds no new ones. */
@@ -71,7 +72,7 @@ int trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **rootp, st
 		n = seize_threads(t, root);
 	while (n > 0);
 	if (n < 0) {
-		trace_root_remove(t, root);
+		skep_trace_root_remove(t, root);
 		return skep_fail(err, SKEP_E_PERMISSION, -n,
 				 "process %d cannot be traced: %s (it must be of the same user and "
 				 "not be traced by another program)",
@@ -89,14 +90,14 @@ static void forget_all(struct skep_tracer *t, struct trace_root *root)
 	while ((slot = skep_hash_next(&t->table, &pos))) {
 		if (((struct skep_tracee *)slot->value)->root != root)
 			continue;
-		trace_remove(t, slot->value);
+		skep_trace_remove(t, slot->value);
 		pos = 0;
 	}
 }
 
-void trace_detach(struct skep_tracer *t, struct trace_root *root)
+void skep_trace_detach(struct skep_tracer *t, struct trace_root *root)
 {
-	uint64_t end = trace_now() + DETACH_NS;
+	uint64_t end = skep_trace_now() + DETACH_NS;
 	struct timespec nap = {0, 5000000};
 	struct skep_hash_slot *slot;
 	struct skep_tracee *tracee;
@@ -108,11 +109,11 @@ void trace_detach(struct skep_tracer *t, struct trace_root *root)
 		if (tracee->root == root)
 			ptrace(PTRACE_INTERRUPT, tracee->pid, 0, 0);
 	}
-	while (root->tracees && trace_now() < end) {
-		while (trace_collect(t) > 0)
+	while (root->tracees && skep_trace_now() < end) {
+		while (skep_trace_collect(t, false) > 0)
 			;
 		for (i = 0; i < t->stops.len; i++)
-			trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
+			skep_trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
 		if (!t->stops.len)
 			sigtimedwait(&t->chld, NULL, &nap);
 		t->stops.len = 0;
@@ -122,5 +123,5 @@ void trace_detach(struct skep_tracer *t, struct trace_root *root)
 			  "process %d does not stop to be let go: it will be when skep ends",
 			  root->pid);
 	forget_all(t, root);
-	trace_root_remove(t, root);
+	skep_trace_root_remove(t, root);
 }

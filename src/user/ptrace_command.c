@@ -20,7 +20,7 @@
 /* How long ended tracees are waited for. */
 #define END_NS UINT64_C(3000000000)
 
-struct trace_root *trace_root_add(struct skep_tracer *t, pid_t pid)
+struct trace_root *skep_trace_root_add(struct skep_tracer *t, pid_t pid)
 {
 	struct trace_root *root = calloc(1, sizeof(*root));
 
@@ -34,7 +34,7 @@ struct trace_root *trace_root_add(struct skep_tracer *t, pid_t pid)
 	return root;
 }
 
-void trace_root_remove(struct skep_tracer *t, struct trace_root *root)
+void skep_trace_root_remove(struct skep_tracer *t, struct trace_root *root)
 {
 	size_t i;
 
@@ -51,7 +51,7 @@ static int prepare(void *arg, const void *msg, size_t len)
 {
 	const struct skep_tracer *t = arg;
 
-	if (t->chld_was_ignored)
+	if (t->old_chld.sa_handler == SIG_IGN)
 		signal(SIGCHLD, SIG_IGN);
 	sigprocmask(SIG_SETMASK, &t->old_mask, NULL);
 	if (!len)
@@ -61,7 +61,7 @@ static int prepare(void *arg, const void *msg, size_t len)
 
 int skep_tracer_spawn(struct skep_tracer *t, struct skep_command *cmd, struct skep_err *err)
 {
-	struct trace_root *root = trace_root_add(t, 0);
+	struct trace_root *root = skep_trace_root_add(t, 0);
 	int ret;
 
 	if (!root)
@@ -73,7 +73,7 @@ int skep_tracer_spawn(struct skep_tracer *t, struct skep_command *cmd, struct sk
 	ret = skep_held_start(&root->held, cmd->argv, prepare, t, err);
 	if (ret < 0) {
 		skep_held_deinit(&root->held);
-		trace_root_remove(t, root);
+		skep_trace_root_remove(t, root);
 		return ret;
 	}
 	root->pid = cmd->pid = root->held.pid;
@@ -100,12 +100,12 @@ static int seize(struct skep_tracer *t, struct trace_root *root, struct skep_err
 {
 	struct skep_tracee *tracee;
 
-	if (ptrace(PTRACE_SEIZE, root->pid, 0, trace_options(t, root)))
+	if (ptrace(PTRACE_SEIZE, root->pid, 0, skep_trace_options(t, root)))
 		return skep_fail(err, SKEP_E_PERMISSION, errno,
 				 "'%s' cannot be traced: %s (is ptrace(2) denied by a seccomp "
 				 "profile or by /proc/sys/kernel/yama/ptrace_scope?)",
 				 root->cmd->argv[0], strerror(errno));
-	tracee = trace_add(t, root->pid, root);
+	tracee = skep_trace_add(t, root->pid, root);
 	if (!tracee)
 		return skep_fail_nomem(err);
 	tracee->tgid = root->pid;
@@ -126,8 +126,11 @@ int skep_tracer_release(struct skep_tracer *t, struct skep_command *cmd, struct 
 	root->set.all |= t->exit.all;
 	for (i = 0; i < sizeof(root->set.bits) / sizeof(root->set.bits[0]); i++)
 		root->set.bits[i] |= t->exit.bits[i];
-	if (skep_call_any(&root->set))
+	if (skep_call_any(&root->set)) {
+		skep_call_add(&root->set, SYS_sched_getaffinity);
+		skep_call_add(&root->set, SYS_sched_setaffinity);
 		n = skep_filter_build(insns, &root->set);
+	}
 	ret = skep_held_arm(&root->held, n ? insns : NULL, n * sizeof(insns[0]), err);
 	if (!ret)
 		ret = seize(t, root, err);
@@ -141,15 +144,15 @@ int skep_tracer_release(struct skep_tracer *t, struct skep_command *cmd, struct 
 }
 
 /* SIGKILL to every task of @root's, and their ends collected without telling programs. */
-void trace_root_kill(struct skep_tracer *t, struct trace_root *root)
+void skep_trace_root_kill(struct skep_tracer *t, struct trace_root *root)
 {
-	uint64_t end = trace_now() + END_NS;
+	uint64_t end = skep_trace_now() + END_NS;
 	struct timespec nap = {0, 5000000};
 	struct skep_hash_slot *slot;
 	struct skep_tracee *tracee;
 	size_t pos, i;
 
-	while (root->tracees && trace_now() < end) {
+	while (root->tracees && skep_trace_now() < end) {
 		/* Again each time: a fork may have been under way. */
 		for (pos = 0; (slot = skep_hash_next(&t->table, &pos));) {
 			tracee = slot->value;
@@ -158,10 +161,10 @@ void trace_root_kill(struct skep_tracer *t, struct trace_root *root)
 			tracee->held = true;
 			kill(tracee->pid, SIGKILL);
 		}
-		while (trace_collect(t) > 0)
+		while (skep_trace_collect(t, false) > 0)
 			;
 		for (i = 0; i < t->stops.len; i++)
-			trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
+			skep_trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
 		if (!t->stops.len)
 			sigtimedwait(&t->chld, NULL, &nap);
 		t->stops.len = 0;
@@ -184,13 +187,13 @@ void skep_tracer_reap(struct skep_tracer *t, struct skep_command *cmd)
 			  "'%s' left %zu tasks running: they are ended, as in the user engine they "
 			  "cannot go on without skep",
 			  cmd->argv[0], root->tracees);
-	trace_root_kill(t, root);
+	skep_trace_root_kill(t, root);
 	if (cmd->ended)
 		root->held.reaped = true;
 	skep_held_deinit(&root->held);
 	while ((slot = skep_hash_next(&t->table, &pos)))
 		if (((struct skep_tracee *)slot->value)->root == root)
 			((struct skep_tracee *)slot->value)->root = NULL;
-	trace_root_remove(t, root);
+	skep_trace_root_remove(t, root);
 	cmd->engine = NULL;
 }

@@ -62,7 +62,7 @@ static int peek_mem(pid_t pid, void *dst, uint64_t addr, size_t len)
 	return 0;
 }
 
-int trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len)
+int skep_trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len)
 {
 	struct iovec local = {dst, len}, remote = {(void *)(uintptr_t)addr, len};
 	ssize_t n;
@@ -81,7 +81,7 @@ int trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len)
 
 static int read_user(struct skep_vm_env *env, void *dst, uint64_t addr, size_t len)
 {
-	return trace_read_mem(env_tracee(env)->pid, dst, addr, len);
+	return skep_trace_read_mem(env_tracee(env)->pid, dst, addr, len);
 }
 
 static int write_user(struct skep_vm_env *env, uint64_t addr, const void *src, size_t len)
@@ -114,7 +114,7 @@ static int read_kernel(struct skep_vm_env *env, void *dst, uint64_t addr, size_t
 	return 0;
 }
 
-const struct skep_regs *trace_regs(struct skep_tracee *tracee)
+const struct skep_regs *skep_trace_regs(struct skep_tracee *tracee)
 {
 	struct skep_tracer *t = tracee->tracer;
 
@@ -130,7 +130,7 @@ const struct skep_regs *trace_regs(struct skep_tracee *tracee)
 static int user_stack(struct skep_vm_env *env, uint64_t *ips, unsigned int n)
 {
 	struct skep_tracee *tracee = env_tracee(env);
-	const struct skep_regs *regs = trace_regs(tracee);
+	const struct skep_regs *regs = skep_trace_regs(tracee);
 	uint64_t window[STACK_WINDOW / 8], start = 0, fp, pair[2];
 	unsigned int i = 0;
 
@@ -142,12 +142,12 @@ static int user_stack(struct skep_vm_env *env, uint64_t *ips, unsigned int n)
 	while (i < n && fp && fp % 8 == 0) {
 		if (!start || fp < start || fp + 16 > start + sizeof(window)) {
 			start = fp;
-			if (trace_read_mem(tracee->pid, window, start, sizeof(window)))
+			if (skep_trace_read_mem(tracee->pid, window, start, sizeof(window)))
 				start = 0;
 		}
 		if (start)
 			memcpy(pair, (char *)window + (fp - start), sizeof(pair));
-		else if (trace_read_mem(tracee->pid, pair, fp, sizeof(pair)))
+		else if (skep_trace_read_mem(tracee->pid, pair, fp, sizeof(pair)))
 			break;
 		if (!pair[1])
 			break;
@@ -159,10 +159,10 @@ static int user_stack(struct skep_vm_env *env, uint64_t *ips, unsigned int n)
 	return (int)i;
 }
 
-void trace_read_uid(struct skep_tracee *tracee)
+void skep_trace_read_uid(struct skep_tracee *tracee)
 {
-	long gid = trace_status_field(tracee->pid, "Gid:");
-	long uid = trace_status_field(tracee->pid, "Uid:");
+	long gid = skep_trace_status_field(tracee->pid, "Gid:");
+	long uid = skep_trace_status_field(tracee->pid, "Uid:");
 
 	if (uid >= 0 && gid >= 0)
 		tracee->uid_gid = (uint64_t)(uint32_t)gid << 32 | (uint32_t)uid;
@@ -174,11 +174,11 @@ static uint64_t uid_gid(struct skep_vm_env *env)
 
 	if (tracee->tracer->uid_fixed)
 		return tracee->tracer->uid_gid;
-	trace_read_uid(tracee);
+	skep_trace_read_uid(tracee);
 	return tracee->uid_gid;
 }
 
-bool trace_read_comm(struct skep_tracee *tracee)
+bool skep_trace_read_comm(struct skep_tracee *tracee)
 {
 	struct skep_tracer *t = tracee->tracer;
 	char path[64], name[TRACE_COMM + 1];
@@ -211,7 +211,7 @@ static int comm(struct skep_vm_env *env, char name[16])
 {
 	struct skep_tracee *tracee = env_tracee(env);
 
-	if (!trace_read_comm(tracee) && !tracee->comm[0])
+	if (!skep_trace_read_comm(tracee) && !tracee->comm[0])
 		return -ESRCH;
 	memcpy(name, tracee->comm, TRACE_COMM);
 	return 0;
@@ -225,7 +225,7 @@ static void printk(struct skep_vm_env *env, const char *text, size_t len)
 		t->opts.printk(t->opts.user, env, text, len);
 }
 
-const struct skep_vm_env_ops trace_env_ops = {
+const struct skep_vm_env_ops skep_trace_env_ops = {
 	.read_user = read_user,
 	.write_user = write_user,
 	.read_kernel = read_kernel,

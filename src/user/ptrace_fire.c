@@ -27,7 +27,7 @@ static void begin(struct skep_tracee *tracee)
 	struct skep_tracer *t = tracee->tracer;
 
 	if (!tracee->tgid) {
-		tracee->tgid = (pid_t)trace_status_field(tracee->pid, "Tgid:");
+		tracee->tgid = (pid_t)skep_trace_status_field(tracee->pid, "Tgid:");
 		if (tracee->tgid <= 0)
 			tracee->tgid = tracee->pid;
 	}
@@ -54,14 +54,15 @@ static bool wanted(const struct trace_point *tp, const struct skep_tracee *trace
 /* Raw tracepoints sys_enter(struct pt_regs *, long id) and sys_exit(struct pt_regs *, long ret). */
 static void fire_raw(struct trace_point *tp, struct skep_tracee *tracee, int64_t arg)
 {
-	const struct skep_regs *regs = trace_regs(tracee);
+	const struct skep_regs *regs = skep_trace_regs(tracee);
 	struct raw_ctx raw = {{(uintptr_t)regs, (uint64_t)arg}};
 
 	if (regs)
 		fire(tp, &raw, sizeof(raw));
 }
 
-void trace_fire_enter(struct skep_tracee *tracee, long nr, const uint64_t args[6], bool foreign)
+void skep_trace_fire_enter(struct skep_tracee *tracee, long nr, const uint64_t args[6],
+			   bool foreign)
 {
 	struct skep_tracer *t = tracee->tracer;
 	struct skep_ctx_sys_enter ctx = {.ent = skep_ctx_ent(tracee->pid), .id = nr};
@@ -80,7 +81,7 @@ void trace_fire_enter(struct skep_tracee *tracee, long nr, const uint64_t args[6
 	}
 }
 
-void trace_fire_exit(struct skep_tracee *tracee, long nr, int64_t ret, bool foreign)
+void skep_trace_fire_exit(struct skep_tracee *tracee, long nr, int64_t ret, bool foreign)
 {
 	struct skep_tracer *t = tracee->tracer;
 	struct skep_ctx_sys_exit ctx = {.ent = skep_ctx_ent(tracee->pid), .id = nr, .ret = ret};
@@ -132,13 +133,13 @@ static int read_prio(pid_t pid)
 	return prio + 100;
 }
 
-void trace_fire_fork(struct skep_tracee *parent, pid_t child)
+void skep_trace_fire_fork(struct skep_tracee *parent, pid_t child)
 {
 	struct skep_tracer *t = parent->tracer;
 
-	if (!trace_wants(t, TRACE_SCHED_FORK))
+	if (!skep_trace_wants(t, TRACE_SCHED_FORK))
 		return;
-	trace_read_comm(parent);
+	skep_trace_read_comm(parent);
 	skep_ctx_begin(&t->ctx, &t->layouts.l[SKEP_LAYOUT_FORK], parent->pid);
 	skep_ctx_str(&t->ctx, SKEP_M_PARENT_COMM, parent->comm);
 	skep_ctx_int(&t->ctx, SKEP_M_PARENT_PID, parent->pid);
@@ -176,7 +177,7 @@ static void exec_filename(pid_t pid, char *name, size_t size)
 		n = 4096 - (ssize_t)((addr + len) & 4095);
 		if ((size_t)n > size - 1 - len)
 			n = (ssize_t)(size - 1 - len);
-		if (trace_read_mem(pid, name + len, addr + len, (size_t)n))
+		if (skep_trace_read_mem(pid, name + len, addr + len, (size_t)n))
 			break;
 		if (memchr(name + len, 0, (size_t)n))
 			return;
@@ -184,14 +185,14 @@ static void exec_filename(pid_t pid, char *name, size_t size)
 	name[len] = 0;
 }
 
-void trace_fire_exec(struct skep_tracee *tracee, pid_t old_pid)
+void skep_trace_fire_exec(struct skep_tracee *tracee, pid_t old_pid)
 {
 	struct skep_tracer *t = tracee->tracer;
 	char name[4096];
 
-	if (trace_wants(t, TRACE_SCHED_EXIT) || trace_wants(t, TRACE_SCHED_FREE))
-		trace_read_comm(tracee);
-	if (!trace_wants(t, TRACE_SCHED_EXEC))
+	if (skep_trace_wants(t, TRACE_SCHED_EXIT) || skep_trace_wants(t, TRACE_SCHED_FREE))
+		skep_trace_read_comm(tracee);
+	if (!skep_trace_wants(t, TRACE_SCHED_EXEC))
 		return;
 	exec_filename(tracee->pid, name, sizeof(name));
 	skep_ctx_begin(&t->ctx, &t->layouts.l[SKEP_LAYOUT_EXEC], tracee->pid);
@@ -229,23 +230,23 @@ static void fire_end(struct skep_tracee *tracee, enum trace_kind kind, enum skep
 	fire_sched(tracee, kind);
 }
 
-void trace_fire_sched_exit(struct skep_tracee *tracee)
+void skep_trace_fire_sched_exit(struct skep_tracee *tracee)
 {
 	if (tracee->exit_told)
 		return;
 	tracee->exit_told = true;
-	if (trace_wants(tracee->tracer, TRACE_SCHED_EXIT) ||
-	    trace_wants(tracee->tracer, TRACE_SCHED_FREE))
-		trace_read_comm(tracee);
-	if (trace_wants(tracee->tracer, TRACE_SCHED_FREE))
-		trace_read_uid(tracee);
-	if (trace_wants(tracee->tracer, TRACE_SCHED_EXIT))
+	if (skep_trace_wants(tracee->tracer, TRACE_SCHED_EXIT) ||
+	    skep_trace_wants(tracee->tracer, TRACE_SCHED_FREE))
+		skep_trace_read_comm(tracee);
+	if (skep_trace_wants(tracee->tracer, TRACE_SCHED_FREE))
+		skep_trace_read_uid(tracee);
+	if (skep_trace_wants(tracee->tracer, TRACE_SCHED_EXIT))
 		fire_end(tracee, TRACE_SCHED_EXIT, SKEP_LAYOUT_EXIT);
 }
 
-void trace_fire_free(struct skep_tracee *tracee)
+void skep_trace_fire_free(struct skep_tracee *tracee)
 {
-	if (trace_wants(tracee->tracer, TRACE_SCHED_FREE))
+	if (skep_trace_wants(tracee->tracer, TRACE_SCHED_FREE))
 		fire_end(tracee, TRACE_SCHED_FREE, SKEP_LAYOUT_FREE);
 }
 
@@ -255,10 +256,10 @@ struct sample_ctx {
 	uint64_t sample_period, addr;
 };
 
-void trace_fire_sample(struct skep_tracee *tracee)
+void skep_trace_fire_sample(struct skep_tracee *tracee)
 {
 	struct skep_tracer *t = tracee->tracer;
-	const struct skep_regs *regs = trace_regs(tracee);
+	const struct skep_regs *regs = skep_trace_regs(tracee);
 	struct sample_ctx ctx = {.addr = 0};
 	struct trace_point **it;
 

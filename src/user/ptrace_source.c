@@ -30,7 +30,7 @@ static void update_calls(struct skep_tracer *t)
 	}
 }
 
-int trace_point_add(struct skep_tracer *t, struct trace_point *tp)
+int skep_trace_point_add(struct skep_tracer *t, struct trace_point *tp)
 {
 	if (skep_vec_push(&t->points[tp->kind], tp))
 		return -ENOMEM;
@@ -38,7 +38,7 @@ int trace_point_add(struct skep_tracer *t, struct trace_point *tp)
 	return 0;
 }
 
-void trace_point_remove(struct trace_point *tp)
+void skep_trace_point_remove(struct trace_point *tp)
 {
 	struct skep_tracer *t = tp->tracer;
 	struct trace_root **it;
@@ -55,14 +55,14 @@ void trace_point_remove(struct trace_point *tp)
 	skep_vec_each (&t->roots, it) {
 		if (!tp->root || (*it)->pid != tp->root || (*it)->cmd || --(*it)->refs)
 			continue;
-		trace_detach(t, *it);
+		skep_trace_detach(t, *it);
 		break;
 	}
 	free(tp);
 }
 
-int trace_point_scope(struct skep_tracer *t, const struct skep_event *ev, struct trace_point *tp,
-		      struct skep_err *err)
+int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
+			   struct trace_point *tp, struct skep_err *err)
 {
 	struct trace_root **it, *root = NULL;
 	int ret;
@@ -73,7 +73,7 @@ int trace_point_scope(struct skep_tracer *t, const struct skep_event *ev, struct
 		if ((*it)->pid == ev->pid)
 			root = *it;
 	if (!root) {
-		ret = trace_attach(t, ev->pid, &root, err);
+		ret = skep_trace_attach(t, ev->pid, &root, err);
 		if (ret)
 			return ret;
 	}
@@ -209,7 +209,7 @@ static int ptrace_open(struct skep_user *user, const struct skep_event *ev, cons
 	if (!ret)
 		ret = check_filters(t, tp, err);
 	if (!ret)
-		ret = trace_point_scope(t, ev, tp, err);
+		ret = skep_trace_point_scope(t, ev, tp, err);
 	if (ret) {
 		free(tp);
 		return ret;
@@ -217,9 +217,9 @@ static int ptrace_open(struct skep_user *user, const struct skep_event *ev, cons
 	if (tp->kind >= TRACE_SCHED_FORK)
 		skep_layouts_init(&t->layouts, t->log);
 	point->priv = tp;
-	ret = trace_point_add(t, tp);
+	ret = skep_trace_point_add(t, tp);
 	if (ret) {
-		trace_point_remove(tp);
+		skep_trace_point_remove(tp);
 		return skep_fail_nomem(err);
 	}
 	return 0;
@@ -227,7 +227,7 @@ static int ptrace_open(struct skep_user *user, const struct skep_event *ev, cons
 
 static void ptrace_close(struct skep_point *point)
 {
-	trace_point_remove(point->priv);
+	skep_trace_point_remove(point->priv);
 	point->priv = NULL;
 }
 

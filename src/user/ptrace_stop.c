@@ -23,7 +23,7 @@
 #define NATIVE_ARCH AUDIT_ARCH_AARCH64
 #endif
 
-unsigned long trace_options(const struct skep_tracer *t, const struct trace_root *root)
+unsigned long skep_trace_options(const struct skep_tracer *t, const struct trace_root *root)
 {
 	unsigned long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK |
 				PTRACE_O_TRACECLONE | PTRACE_O_TRACEEXEC;
@@ -31,19 +31,19 @@ unsigned long trace_options(const struct skep_tracer *t, const struct trace_root
 	/* A command's filter makes calls fail without a tracer: it cannot outlive us. */
 	if (root->cmd)
 		options |= PTRACE_O_TRACESECCOMP | PTRACE_O_EXITKILL;
-	if (trace_wants(t, TRACE_SCHED_EXIT) || trace_wants(t, TRACE_SCHED_FREE))
+	if (skep_trace_wants(t, TRACE_SCHED_EXIT) || skep_trace_wants(t, TRACE_SCHED_FREE))
 		options |= PTRACE_O_TRACEEXIT;
 	return options;
 }
 
-void trace_resume(struct skep_tracee *tracee, int sig)
+void skep_trace_resume(struct skep_tracee *tracee, int sig)
 {
 	struct skep_tracer *t = tracee->tracer;
 	bool calls = tracee->step && (skep_call_any(&t->enter) || skep_call_any(&t->exit));
 
 	if (tracee->root && tracee->root->leaving) {
 		ptrace(PTRACE_DETACH, tracee->pid, 0, sig);
-		trace_remove(tracee->tracer, tracee);
+		skep_trace_remove(tracee->tracer, tracee);
 		return;
 	}
 	ptrace(calls || tracee->want_exit ? PTRACE_SYSCALL : PTRACE_CONT, tracee->pid, 0, sig);
@@ -72,11 +72,13 @@ static void on_enter(struct skep_tracee *tracee, uint32_t arch, uint64_t nr, con
 	tracee->want_exit = false;
 	if (foreign)
 		say_foreign(t, tracee->pid);
+	if (tracee == t->pin.tracee && (foreign || skep_trace_pin_call((long)nr)))
+		skep_trace_unpin(t);
 	if (tracee->held && nr != SYS_execve && nr != SYS_execveat)
 		return;
 	tracee->want_exit = foreign ? t->exit.all : skep_call_has(&t->exit, nr);
 	if (foreign ? t->enter.all : skep_call_has(&t->enter, nr))
-		trace_fire_enter(tracee, tracee->nr, copy, foreign);
+		skep_trace_fire_enter(tracee, tracee->nr, copy, foreign);
 }
 
 static void on_leave(struct skep_tracee *tracee, int64_t ret)
@@ -87,7 +89,7 @@ static void on_leave(struct skep_tracee *tracee, int64_t ret)
 	tracee->in_call = false;
 	tracee->want_exit = false;
 	if (nr == TRACE_NR_UNKNOWN) {
-		regs = trace_regs(tracee);
+		regs = skep_trace_regs(tracee);
 		nr = regs ? skep_regs_syscall(regs) : -1;
 	} else if (nr == SYS_rt_sigreturn && !tracee->foreign) {
 		/* The number went with the frame: the kernel too tells -1 here. */
@@ -96,7 +98,7 @@ static void on_leave(struct skep_tracee *tracee, int64_t ret)
 	tracee->nr = TRACE_NR_UNKNOWN;
 	if (tracee->held)
 		return;
-	trace_fire_exit(tracee, nr, ret, tracee->foreign);
+	skep_trace_fire_exit(tracee, nr, ret, tracee->foreign);
 }
 
 static void on_syscall(struct skep_tracee *tracee)
@@ -126,7 +128,7 @@ static void announced(struct skep_tracee *child)
 		t->current = child;
 		child->dead = false;
 		t->nr_early--;
-		trace_on_end(child, child->status);
+		skep_trace_on_end(child, child->status);
 		return;
 	}
 	if (!child->early)
@@ -134,7 +136,7 @@ static void announced(struct skep_tracee *child)
 	child->early = false;
 	child->starting = false;
 	t->nr_early--;
-	trace_resume(child, 0);
+	skep_trace_resume(child, 0);
 }
 
 static void on_fork(struct skep_tracee *parent, int event)
@@ -145,9 +147,10 @@ static void on_fork(struct skep_tracee *parent, int event)
 
 	if (ptrace(PTRACE_GETEVENTMSG, parent->pid, 0, &pid))
 		return;
+	skep_trace_unpin_fork(t, (pid_t)pid);
 	child = skep_hash_get(&t->table, &(pid_t){(pid_t)pid}, sizeof(pid_t));
 	if (!child) {
-		child = trace_add(t, (pid_t)pid, parent->root);
+		child = skep_trace_add(t, (pid_t)pid, parent->root);
 		if (!child) {
 			skep_warn(t->log, "out of memory: process %lu is not watched", pid);
 			return;
@@ -159,21 +162,23 @@ static void on_fork(struct skep_tracee *parent, int event)
 		child->tgid = child->pid;
 	memcpy(child->comm, parent->comm, sizeof(child->comm));
 	if (!parent->held)
-		trace_fire_fork(parent, child->pid);
+		skep_trace_fire_fork(parent, child->pid);
 	announced(child);
 }
 
-struct skep_tracee *trace_adopt(struct skep_tracer *t, pid_t pid)
+struct skep_tracee *skep_trace_adopt(struct skep_tracer *t, pid_t pid)
 {
-	long ppid = trace_status_field(pid, "PPid:"), tgid = trace_status_field(pid, "Tgid:");
+	long ppid = skep_trace_status_field(pid, "PPid:"),
+	     tgid = skep_trace_status_field(pid, "Tgid:");
 	struct skep_tracee *parent, *tracee;
 
+	skep_trace_unpin_fork(t, pid);
 	/* A thread's parent is its process; clone(2) with CLONE_PARENT shows in neither. */
-	parent = trace_find(t, (pid_t)(tgid != pid ? tgid : ppid));
-	tracee = trace_add(t, pid,
-			   parent	  ? parent->root
-			   : t->roots.len ? t->roots.data[t->roots.len - 1]
-					  : NULL);
+	parent = skep_trace_find(t, (pid_t)(tgid != pid ? tgid : ppid));
+	tracee = skep_trace_add(t, pid,
+				parent	       ? parent->root
+				: t->roots.len ? t->roots.data[t->roots.len - 1]
+					       : NULL);
 	if (!tracee)
 		return NULL;
 	tracee->tgid = tgid > 0 ? (pid_t)tgid : 0;
@@ -186,13 +191,13 @@ struct skep_tracee *trace_adopt(struct skep_tracer *t, pid_t pid)
 	return tracee;
 }
 
-void trace_settle_early(struct skep_tracer *t, pid_t tgid)
+void skep_trace_settle_early(struct skep_tracer *t, pid_t tgid)
 {
 	struct skep_hash_slot *slot;
 	struct skep_tracee *child;
 	size_t pos = 0;
 
-	if (!t->nr_early || trace_find(t, tgid))
+	if (!t->nr_early || skep_trace_find(t, tgid))
 		return;
 	while ((slot = skep_hash_next(&t->table, &pos))) {
 		child = slot->value;
@@ -220,7 +225,7 @@ static struct skep_tracee *on_exec_thread(struct skep_tracee *tracee, pid_t form
 	tracee->in_call = old->in_call;
 	tracee->want_exit = old->want_exit;
 	memcpy(tracee->comm, old->comm, sizeof(old->comm));
-	trace_remove(t, old);
+	skep_trace_remove(t, old);
 	return tracee;
 }
 
@@ -233,7 +238,7 @@ static void on_exec(struct skep_tracee *tracee)
 		tracee = on_exec_thread(tracee, (pid_t)former);
 	tracee->tgid = tracee->pid;
 	tracee->held = false;
-	trace_fire_exec(tracee, (pid_t)former);
+	skep_trace_fire_exec(tracee, (pid_t)former);
 }
 
 /* PTRACE_EVENT_STOP: the first stop of a new tracee, our interrupt, or a group stop. */
@@ -253,12 +258,12 @@ static void on_event_stop(struct skep_tracee *tracee, int sig)
 	if (tracee->sample) {
 		tracee->sample = false;
 		if (!tracee->held)
-			trace_fire_sample(tracee);
+			skep_trace_fire_sample(tracee);
 	}
-	trace_resume(tracee, 0);
+	skep_trace_resume(tracee, 0);
 }
 
-void trace_on_stop(struct skep_tracee *tracee, int status)
+void skep_trace_on_stop(struct skep_tracee *tracee, int status)
 {
 	int sig = WSTOPSIG(status), event = status >> 16;
 
@@ -275,22 +280,22 @@ void trace_on_stop(struct skep_tracee *tracee, int status)
 	case PTRACE_EVENT_EXEC: on_exec(tracee); break;
 	case PTRACE_EVENT_EXIT:
 		if (!tracee->held)
-			trace_fire_sched_exit(tracee);
+			skep_trace_fire_sched_exit(tracee);
 		break;
 	case PTRACE_EVENT_STOP: on_event_stop(tracee, sig); return;
 	case 0:
 		if (sig != (SIGTRAP | 0x80)) {
-			trace_resume(tracee, sig);
+			skep_trace_resume(tracee, sig);
 			return;
 		}
 		on_syscall(tracee);
 		break;
 	default: break;
 	}
-	trace_resume(tracee, 0);
+	skep_trace_resume(tracee, 0);
 }
 
-void trace_on_end(struct skep_tracee *tracee, int status)
+void skep_trace_on_end(struct skep_tracee *tracee, int status)
 {
 	struct skep_tracer *t = tracee->tracer;
 	struct trace_root *root = tracee->root;
@@ -298,10 +303,10 @@ void trace_on_end(struct skep_tracee *tracee, int status)
 	bool leaving = root && root->leaving;
 
 	if (!tracee->held && !leaving) {
-		trace_fire_sched_exit(tracee);
-		trace_fire_free(tracee);
+		skep_trace_fire_sched_exit(tracee);
+		skep_trace_fire_free(tracee);
 	}
-	trace_remove(t, tracee);
+	skep_trace_remove(t, tracee);
 	if (root && root->cmd && root->pid == pid) {
 		root->held.reaped = true;
 		root->held.status = status;
@@ -309,5 +314,5 @@ void trace_on_end(struct skep_tracee *tracee, int status)
 		root->cmd->exec_errno = skep_held_exec_errno(&root->held);
 		root->cmd->ended = true;
 	}
-	trace_settle_early(t, tgid);
+	skep_trace_settle_early(t, tgid);
 }

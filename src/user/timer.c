@@ -23,7 +23,7 @@
 #define NS_PER_S   UINT64_C(1000000000)
 #define MIN_PERIOD UINT64_C(100000) /* 10 kHz: more cannot be kept up with */
 
-void trace_tick_arm(struct skep_tracer *t)
+void skep_trace_tick_arm(struct skep_tracer *t)
 {
 	struct itimerspec its = {{0}};
 	struct trace_point **it;
@@ -78,7 +78,7 @@ static void mark_due(struct skep_tracer *t, uint64_t now)
 	}
 }
 
-int trace_tick(struct skep_tracer *t, uint64_t now)
+int skep_trace_tick(struct skep_tracer *t, uint64_t now)
 {
 	struct skep_hash_slot *slot;
 	struct skep_tracee *tracee;
@@ -90,7 +90,7 @@ int trace_tick(struct skep_tracer *t, uint64_t now)
 	if (read(t->tickfd, &expired, sizeof(expired)) < 0)
 		expired = 0;
 	mark_due(t, now);
-	trace_tick_arm(t);
+	skep_trace_tick_arm(t);
 	while ((slot = skep_hash_next(&t->table, &pos))) {
 		tracee = slot->value;
 		if (tracee->sample || tracee->starting || tracee->early || tracee->dead ||
@@ -140,18 +140,18 @@ static int timer_open(struct skep_user *user, const struct skep_event *ev, const
 	if (tp->period_ns < MIN_PERIOD)
 		tp->period_ns = MIN_PERIOD;
 	tp->sample_period = tp->period_ns;
-	tp->next_ns = (trace_now() / tp->period_ns + 1) * tp->period_ns;
-	ret = trace_point_scope(t, ev, tp, err);
+	tp->next_ns = (skep_trace_now() / tp->period_ns + 1) * tp->period_ns;
+	ret = skep_trace_point_scope(t, ev, tp, err);
 	if (ret) {
 		free(tp);
 		return ret;
 	}
 	point->priv = tp;
-	if (trace_point_add(t, tp)) {
-		trace_point_remove(tp);
+	if (skep_trace_point_add(t, tp)) {
+		skep_trace_point_remove(tp);
 		return skep_fail_nomem(err);
 	}
-	trace_tick_arm(t);
+	skep_trace_tick_arm(t);
 	return 0;
 }
 
@@ -161,8 +161,8 @@ static void timer_close(struct skep_point *point)
 	struct skep_tracer *t = tp->tracer;
 
 	point->priv = NULL;
-	trace_point_remove(tp);
-	trace_tick_arm(t);
+	skep_trace_point_remove(tp);
+	skep_trace_tick_arm(t);
 }
 
 const struct skep_source_ops skep_source_timer = {

@@ -10,6 +10,7 @@
  *	ptrace_command.c	commands: hold, filter, release, reap
  *	ptrace_attach.c	running processes: seize, let go
  *	timer.c		samples
+ *	pin.c		one processor for two that take turns
  *
  * A tracee is in one of: starting (its first stop is to come), early (stopped,
  * but its parent's fork has not been told yet), running, listening (group
@@ -18,10 +19,12 @@
 #ifndef SKEP_USER_TRACE_H
 #define SKEP_USER_TRACE_H
 
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include "base/hash.h"
 #include "base/vec.h"
@@ -100,13 +103,27 @@ struct trace_stop {
 	int status;
 };
 
+struct trace_pin {
+	struct skep_tracee *tracee; /* NULL: nobody is held */
+	unsigned int stops, pause; /* of this round; rounds to wait */
+	uint64_t since, round; /* held since; this round began, ns */
+	uint64_t free_cost; /* of a stop when not held, ns */
+	cpu_set_t own, mask; /* what the tracer and the tracee may use otherwise */
+};
+
 struct skep_tracer {
 	struct skep_tracer_opts opts;
 	struct skep_log *log;
 	pid_t self; /* process and thread that may call */
 	sigset_t old_mask, chld;
-	bool chld_was_ignored;
+	struct sigaction old_chld;
 	int epfd, sigfd, tickfd;
+	/* Ends a wait for stops that lasts too long. */
+	timer_t alarm;
+	int alarm_sig; /* 0: not set up */
+	bool alarm_set;
+	volatile sig_atomic_t alarmed;
+	struct sigaction old_alarm;
 
 	struct skep_hash table; /* pid -> struct skep_tracee */
 	SKEP_VEC(struct trace_root *) roots;
@@ -117,6 +134,8 @@ struct skep_tracer {
 	struct skep_call_set enter, exit; /* union of the points' */
 	struct skep_layouts layouts;
 	uint64_t next_tick; /* CLOCK_MONOTONIC ns; 0: no timer */
+
+	struct trace_pin pin;
 
 	/* The event in hand. */
 	struct skep_vm_env env;
@@ -133,70 +152,85 @@ struct skep_tracer {
 };
 
 /* tracee.c */
-struct skep_tracee *trace_find(struct skep_tracer *t, pid_t pid);
-struct skep_tracee *trace_add(struct skep_tracer *t, pid_t pid, struct trace_root *root);
-void trace_remove(struct skep_tracer *t, struct skep_tracee *tracee);
+struct skep_tracee *skep_trace_find(struct skep_tracer *t, pid_t pid);
+struct skep_tracee *skep_trace_add(struct skep_tracer *t, pid_t pid, struct trace_root *root);
+void skep_trace_remove(struct skep_tracer *t, struct skep_tracee *tracee);
 /* Handles one notification of wait(2). */
-void trace_handle(struct skep_tracer *t, pid_t pid, int status);
-/* Takes what is there without handling; stops appended to t->stops.  How many, or -errno. */
-int trace_collect(struct skep_tracer *t);
+void skep_trace_handle(struct skep_tracer *t, pid_t pid, int status);
+/*
+ * Takes what is there without handling; stops appended to t->stops.  How many,
+ * or -errno.  With @block waits for the first, until the alarm (0) or another
+ * signal (-EINTR).
+ */
+int skep_trace_collect(struct skep_tracer *t, bool block);
 /* One field of /proc/PID/status ("Tgid:"), or -1. */
-long trace_status_field(pid_t pid, const char *field);
-uint64_t trace_now(void);
+long skep_trace_status_field(pid_t pid, const char *field);
+uint64_t skep_trace_now(void);
 
 /* ptrace_stop.c */
-void trace_on_stop(struct skep_tracee *tracee, int status);
-void trace_on_end(struct skep_tracee *tracee, int status);
+void skep_trace_on_stop(struct skep_tracee *tracee, int status);
+void skep_trace_on_end(struct skep_tracee *tracee, int status);
 /* Lets it run on with signal @sig; frees it when it is let go for good. */
-void trace_resume(struct skep_tracee *tracee, int sig);
+void skep_trace_resume(struct skep_tracee *tracee, int sig);
 /* What PTRACE_SEIZE and new points ask for. */
-unsigned long trace_options(const struct skep_tracer *t, const struct trace_root *root);
+unsigned long skep_trace_options(const struct skep_tracer *t, const struct trace_root *root);
 /* An unknown pid told something: takes it over until its parent's fork is told. */
-struct skep_tracee *trace_adopt(struct skep_tracer *t, pid_t pid);
+struct skep_tracee *skep_trace_adopt(struct skep_tracer *t, pid_t pid);
 /* After the process @tgid lost a task: those that waited for its word no longer do. */
-void trace_settle_early(struct skep_tracer *t, pid_t tgid);
+void skep_trace_settle_early(struct skep_tracer *t, pid_t tgid);
 
 /* ptrace_fire.c */
-static inline bool trace_wants(const struct skep_tracer *t, enum trace_kind kind)
+static inline bool skep_trace_wants(const struct skep_tracer *t, enum trace_kind kind)
 {
 	return t->points[kind].len > 0;
 }
-void trace_fire_enter(struct skep_tracee *tracee, long nr, const uint64_t args[6], bool foreign);
-void trace_fire_exit(struct skep_tracee *tracee, long nr, int64_t ret, bool foreign);
-void trace_fire_fork(struct skep_tracee *parent, pid_t child);
-void trace_fire_exec(struct skep_tracee *tracee, pid_t old_pid);
-void trace_fire_sched_exit(struct skep_tracee *tracee);
-void trace_fire_free(struct skep_tracee *tracee);
-void trace_fire_sample(struct skep_tracee *tracee);
+void skep_trace_fire_enter(struct skep_tracee *tracee, long nr, const uint64_t args[6],
+			   bool foreign);
+void skep_trace_fire_exit(struct skep_tracee *tracee, long nr, int64_t ret, bool foreign);
+void skep_trace_fire_fork(struct skep_tracee *parent, pid_t child);
+void skep_trace_fire_exec(struct skep_tracee *tracee, pid_t old_pid);
+void skep_trace_fire_sched_exit(struct skep_tracee *tracee);
+void skep_trace_fire_free(struct skep_tracee *tracee);
+void skep_trace_fire_sample(struct skep_tracee *tracee);
 
 /* ptrace_env.c */
-extern const struct skep_vm_env_ops trace_env_ops;
-int trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len);
+extern const struct skep_vm_env_ops skep_trace_env_ops;
+int skep_trace_read_mem(pid_t pid, void *dst, uint64_t addr, size_t len);
 /* The thread's name into tracee->comm; false: not readable, the last one stays. */
-bool trace_read_comm(struct skep_tracee *tracee);
+bool skep_trace_read_comm(struct skep_tracee *tracee);
 /* Its ids into tracee->uid_gid; gone: the last ones stay. */
-void trace_read_uid(struct skep_tracee *tracee);
+void skep_trace_read_uid(struct skep_tracee *tracee);
 /* Registers at this stop, read once; NULL when it is gone. */
-const struct skep_regs *trace_regs(struct skep_tracee *tracee);
+const struct skep_regs *skep_trace_regs(struct skep_tracee *tracee);
 
 /* ptrace_attach.c */
-int trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **root, struct skep_err *err);
-void trace_detach(struct skep_tracer *t, struct trace_root *root);
+int skep_trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **root,
+		      struct skep_err *err);
+void skep_trace_detach(struct skep_tracer *t, struct trace_root *root);
 
 /* ptrace_command.c */
-struct trace_root *trace_root_add(struct skep_tracer *t, pid_t pid);
-void trace_root_remove(struct skep_tracer *t, struct trace_root *root);
-void trace_root_kill(struct skep_tracer *t, struct trace_root *root);
+struct trace_root *skep_trace_root_add(struct skep_tracer *t, pid_t pid);
+void skep_trace_root_remove(struct skep_tracer *t, struct trace_root *root);
+void skep_trace_root_kill(struct skep_tracer *t, struct trace_root *root);
 
 /* ptrace_source.c */
-int trace_point_add(struct skep_tracer *t, struct trace_point *tp);
-void trace_point_remove(struct trace_point *tp);
-int trace_point_scope(struct skep_tracer *t, const struct skep_event *ev, struct trace_point *tp,
-		      struct skep_err *err);
+int skep_trace_point_add(struct skep_tracer *t, struct trace_point *tp);
+void skep_trace_point_remove(struct trace_point *tp);
+int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
+			   struct trace_point *tp, struct skep_err *err);
+
+/* pin.c */
+/* A step handled @stops stops. */
+void skep_trace_pin_busy(struct skep_tracer *t, unsigned int stops);
+void skep_trace_unpin(struct skep_tracer *t);
+/* Before @child, just born, and its parent go on. */
+void skep_trace_unpin_fork(struct skep_tracer *t, pid_t child);
+/* Calls that would show it: always stopped at. */
+bool skep_trace_pin_call(long nr);
 
 /* timer.c */
 /* Interrupts what runs if a tick is due.  1: it was due. */
-int trace_tick(struct skep_tracer *t, uint64_t now);
-void trace_tick_arm(struct skep_tracer *t);
+int skep_trace_tick(struct skep_tracer *t, uint64_t now);
+void skep_trace_tick_arm(struct skep_tracer *t);
 
 #endif

@@ -21,12 +21,12 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long step() waits for the next stop after one, nanoseconds. */
-#define LINGER_NS 300000
+/* How long step() waits for the next stop after one: at most two of these, nanoseconds. */
+#define LINGER_NS 1000000
 /* Stops collected before they are handled. */
 #define BATCH 128
 
-uint64_t trace_now(void)
+uint64_t skep_trace_now(void)
 {
 	struct timespec ts;
 
@@ -34,14 +34,14 @@ uint64_t trace_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-struct skep_tracee *trace_find(struct skep_tracer *t, pid_t pid)
+struct skep_tracee *skep_trace_find(struct skep_tracer *t, pid_t pid)
 {
 	if (t->current && t->current->pid == pid)
 		return t->current;
 	return skep_hash_get(&t->table, &pid, sizeof(pid));
 }
 
-struct skep_tracee *trace_add(struct skep_tracer *t, pid_t pid, struct trace_root *root)
+struct skep_tracee *skep_trace_add(struct skep_tracer *t, pid_t pid, struct trace_root *root)
 {
 	struct skep_tracee *tracee = calloc(1, sizeof(*tracee));
 
@@ -63,12 +63,14 @@ struct skep_tracee *trace_add(struct skep_tracer *t, pid_t pid, struct trace_roo
 	return tracee;
 }
 
-void trace_remove(struct skep_tracer *t, struct skep_tracee *tracee)
+void skep_trace_remove(struct skep_tracer *t, struct skep_tracee *tracee)
 {
 	if (tracee->comm_fd >= 0) {
 		close(tracee->comm_fd);
 		t->nr_comm_fds--;
 	}
+	if (t->pin.tracee == tracee)
+		skep_trace_unpin(t);
 	skep_hash_del(&t->table, &tracee->pid, sizeof(tracee->pid));
 	if (tracee->root)
 		tracee->root->tracees--;
@@ -79,7 +81,7 @@ void trace_remove(struct skep_tracer *t, struct skep_tracee *tracee)
 	free(tracee);
 }
 
-long trace_status_field(pid_t pid, const char *field)
+long skep_trace_status_field(pid_t pid, const char *field)
 {
 	char path[64], line[256];
 	size_t len = strlen(field);
@@ -115,11 +117,75 @@ static int open_fds(struct skep_tracer *t)
 	return 0;
 }
 
+static void on_alarm(int sig, siginfo_t *info, void *context)
+{
+	struct skep_tracer *t = info->si_value.sival_ptr;
+
+	if (info->si_code == SI_TIMER)
+		t->alarmed = 1;
+}
+
+/*
+ * A timer whose signal interrupts waitpid(2) of this thread.  The signal is
+ * the last real-time one that nobody uses; it comes only inside of step().
+ */
+static int create_alarm(struct skep_tracer *t)
+{
+	struct sigaction sa = {.sa_sigaction = on_alarm, .sa_flags = SA_SIGINFO};
+	struct sigevent sev = {.sigev_notify = SIGEV_THREAD_ID, .sigev_value.sival_ptr = t};
+	sigset_t set;
+	int sig;
+
+	for (sig = SIGRTMAX; sig >= SIGRTMIN; sig--)
+		if (!sigaction(sig, NULL, &t->old_alarm) && t->old_alarm.sa_handler == SIG_DFL)
+			break;
+	if (sig < SIGRTMIN)
+		return -EBUSY;
+	sev.sigev_signo = sig;
+	sev._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+	if (timer_create(CLOCK_MONOTONIC, &sev, &t->alarm))
+		return -errno;
+	sigaction(sig, &sa, NULL);
+	t->alarm_sig = sig;
+	sigemptyset(&set);
+	sigaddset(&set, sig);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+	return 0;
+}
+
+/*
+ * While stops come in quick succession wait(2) itself waits for them: SIGCHLD
+ * would wake us before the tracee has quite stopped, which costs as much again
+ * as the stop.
+ */
+static void set_chld(const struct skep_tracer *t, bool quiet)
+{
+	struct sigaction sa = t->old_chld;
+
+	/* Ignored, as nohup(1)-like parents may have left it, it would tell us nothing. */
+	if (sa.sa_handler == SIG_IGN)
+		sa.sa_handler = SIG_DFL;
+	sa.sa_flags &= ~(SA_NOCLDSTOP | SA_NOCLDWAIT);
+	if (quiet)
+		sa.sa_flags |= SA_NOCLDSTOP;
+	sigaction(SIGCHLD, &sa, NULL);
+}
+
+static void set_alarm(struct skep_tracer *t, bool on)
+{
+	struct itimerspec its = {{0, on ? LINGER_NS : 0}, {0, on ? LINGER_NS : 0}};
+
+	if (t->alarm_set == on)
+		return;
+	t->alarm_set = on;
+	set_chld(t, on);
+	timer_settime(t->alarm, 0, &its, NULL);
+}
+
 int skep_tracer_create(struct skep_tracer **tracer, const struct skep_tracer_opts *opts,
 		       struct skep_err *err)
 {
 	struct skep_tracer *t = calloc(1, sizeof(*t));
-	struct sigaction sa;
 	int ret;
 
 	*tracer = NULL;
@@ -129,16 +195,15 @@ int skep_tracer_create(struct skep_tracer **tracer, const struct skep_tracer_opt
 	t->log = t->opts.log;
 	t->self = getpid();
 	t->epfd = t->sigfd = t->tickfd = -1;
-	t->env.ops = &trace_env_ops;
+	t->env.ops = &skep_trace_env_ops;
 	sigemptyset(&t->chld);
 	sigaddset(&t->chld, SIGCHLD);
 	pthread_sigmask(SIG_BLOCK, &t->chld, &t->old_mask);
-	/* Ignored, as nohup(1)-like parents may have left it, it would tell us nothing. */
-	sigaction(SIGCHLD, NULL, &sa);
-	t->chld_was_ignored = sa.sa_handler == SIG_IGN;
-	if (t->chld_was_ignored)
-		signal(SIGCHLD, SIG_DFL);
+	sigaction(SIGCHLD, NULL, &t->old_chld);
+	set_chld(t, false);
 	ret = open_fds(t);
+	if (!ret)
+		ret = create_alarm(t);
 	if (ret) {
 		skep_tracer_destroy(t);
 		return skep_fail(err, SKEP_E_SYSTEM, -ret, "cannot watch for stopped processes: %s",
@@ -168,7 +233,7 @@ void skep_tracer_destroy(struct skep_tracer *t)
 		if (root->cmd)
 			skep_tracer_reap(t, root->cmd);
 		else
-			trace_detach(t, root);
+			skep_trace_detach(t, root);
 	}
 	while ((slot = skep_hash_next(&t->table, &pos))) {
 		struct skep_tracee *tracee = slot->value;
@@ -187,8 +252,11 @@ void skep_tracer_destroy(struct skep_tracer *t)
 	close_fd(t->sigfd);
 	close_fd(t->tickfd);
 	close_fd(t->epfd);
-	if (t->chld_was_ignored)
-		signal(SIGCHLD, SIG_IGN);
+	if (t->alarm_sig) {
+		timer_delete(t->alarm);
+		sigaction(t->alarm_sig, &t->old_alarm, NULL);
+	}
+	sigaction(SIGCHLD, &t->old_chld, NULL);
 	pthread_sigmask(SIG_SETMASK, &t->old_mask, NULL);
 	free(t);
 }
@@ -218,24 +286,31 @@ static bool is_ours(const struct skep_tracer *t, const siginfo_t *info)
 		return true;
 	if (info->si_code == CLD_STOPPED || info->si_code == CLD_CONTINUED)
 		return false;
-	return trace_status_field(info->si_pid, "PPid:") != t->self ||
-	       trace_status_field(info->si_pid, "Tgid:") != info->si_pid;
+	return skep_trace_status_field(info->si_pid, "PPid:") != t->self ||
+	       skep_trace_status_field(info->si_pid, "Tgid:") != info->si_pid;
 }
 
-/* Takes the notification of @pid, if there is one.  1, 0 or -errno. */
-static int take(struct skep_tracer *t, pid_t pid)
+/* waitpid(2) was interrupted: 0 by the alarm, -EINTR by somebody else's signal. */
+static int interrupted(struct skep_tracer *t)
 {
+	return t->alarmed ? 0 : -EINTR;
+}
+
+/* Takes the notification of @pid, if there is one, or waits for it.  1, 0 or -errno. */
+static int take(struct skep_tracer *t, pid_t pid, bool block)
+{
+	struct skep_tracee *tracee;
 	struct trace_stop stop;
 
-	stop.pid = waitpid(pid, &stop.status, __WALL | WNOHANG);
+	stop.pid = waitpid(pid, &stop.status, __WALL | (block ? 0 : WNOHANG));
+	if (stop.pid < 0 && errno == EINTR)
+		return interrupted(t);
 	if (stop.pid < 0 && errno == ECHILD) {
-		struct skep_tracee *tracee = trace_find(t, pid);
-
-		/* Waited for by somebody else, or never was: it will not come back. */
-		if (tracee) {
-			skep_debug(t->log, "lost sight of process %d", pid);
-			trace_handle(t, pid, 0);
-		}
+		/* Waited for by somebody else: it will not come back. */
+		tracee = skep_trace_find(t, pid);
+		skep_debug(t->log, "lost sight of process %d", pid);
+		if (tracee)
+			skep_trace_handle(t, pid, 0);
 		return 0;
 	}
 	if (stop.pid <= 0)
@@ -254,34 +329,54 @@ static int collect_each(struct skep_tracer *t)
 	while ((slot = skep_hash_next(&t->table, &pos)) && ret >= 0)
 		ret = skep_vec_push(&pids, ((struct skep_tracee *)slot->value)->pid);
 	for (i = 0; i < pids.len && ret >= 0; i++) {
-		ret = take(t, pids.data[i]);
+		ret = take(t, pids.data[i], false);
 		n += ret > 0;
 	}
 	skep_vec_deinit(&pids);
 	return ret < 0 ? ret : n;
 }
 
-int trace_collect(struct skep_tracer *t)
+/*
+ * Looks at who is first.  1: one of ours, in *@pid; 0: nobody; -ECHILD: a child
+ * that is not ours; -EINTR.
+ */
+static int peek(struct skep_tracer *t, pid_t *pid, bool block)
 {
+	siginfo_t info = {.si_pid = 0};
+
+	if (waitid(P_ALL, 0, &info,
+		   WEXITED | WSTOPPED | __WALL | __WNOTHREAD | WNOWAIT | (block ? 0 : WNOHANG)))
+		return errno == EINTR ? interrupted(t) : 0;
+	*pid = info.si_pid;
+	if (!*pid)
+		return 0;
+	return skep_trace_find(t, *pid) || is_ours(t, &info) ? 1 : -ECHILD;
+}
+
+int skep_trace_collect(struct skep_tracer *t, bool block)
+{
+	const struct timespec nap = {0, LINGER_NS / 4};
 	size_t pos = 0;
-	siginfo_t info;
+	pid_t pid;
 	int n = 0, ret;
 
 	if (t->table.live == 0)
 		return 0;
-	if (t->table.live == 1)
-		return take(t, ((struct skep_tracee *)skep_hash_next(&t->table, &pos)->value)->pid);
+	if (t->table.live == 1) {
+		pid = ((struct skep_tracee *)skep_hash_next(&t->table, &pos)->value)->pid;
+		return take(t, pid, block);
+	}
 	while (n < BATCH) {
-		info.si_pid = 0;
-		if (waitid(P_ALL, 0, &info,
-			   WEXITED | WSTOPPED | __WALL | __WNOTHREAD | WNOWAIT | WNOHANG) ||
-		    !info.si_pid)
-			break;
-		if (!trace_find(t, info.si_pid) && !is_ours(t, &info)) {
+		ret = peek(t, &pid, block && n == 0);
+		if (ret == -ECHILD) {
 			ret = collect_each(t);
+			/* The stranger would end every wait at once. */
+			if (ret == 0 && n == 0 && block)
+				nanosleep(&nap, NULL);
 			return ret < 0 ? ret : n + ret;
 		}
-		ret = take(t, info.si_pid);
+		if (ret > 0)
+			ret = take(t, pid, false);
 		if (ret < 0)
 			return ret;
 		if (ret == 0)
@@ -302,13 +397,13 @@ static void handle_early_end(struct skep_tracee *tracee, int status)
 	tracee->tracer->nr_early++;
 }
 
-void trace_handle(struct skep_tracer *t, pid_t pid, int status)
+void skep_trace_handle(struct skep_tracer *t, pid_t pid, int status)
 {
-	struct skep_tracee *tracee = trace_find(t, pid);
+	struct skep_tracee *tracee = skep_trace_find(t, pid);
 	bool ended = !WIFSTOPPED(status);
 
 	if (!tracee)
-		tracee = trace_adopt(t, pid);
+		tracee = skep_trace_adopt(t, pid);
 	if (!tracee) {
 		skep_warn(t->log, "out of memory: process %d is no longer watched", pid);
 		return;
@@ -318,9 +413,9 @@ void trace_handle(struct skep_tracer *t, pid_t pid, int status)
 	if (ended && tracee->early)
 		handle_early_end(tracee, status);
 	else if (ended)
-		trace_on_end(tracee, status);
+		skep_trace_on_end(tracee, status);
 	else
-		trace_on_stop(tracee, status);
+		skep_trace_on_stop(tracee, status);
 }
 
 /* Handles what was collected, until asked to yield; the rest stays for the next step. */
@@ -329,20 +424,10 @@ static int handle_collected(struct skep_tracer *t)
 	size_t i, n = t->stops.len;
 
 	for (i = 0; i < n && !t->yield; i++)
-		trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
+		skep_trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
 	memmove(t->stops.data, t->stops.data + i, (t->stops.len - i) * sizeof(*t->stops.data));
 	t->stops.len -= i;
 	return (int)i;
-}
-
-/* Sleeps until a stop is told, for at most @ns.  -EINTR: another signal. */
-static int linger(struct skep_tracer *t, uint64_t ns)
-{
-	struct timespec ts = {0, (long)ns};
-
-	if (sigtimedwait(&t->chld, NULL, &ts) >= 0)
-		return 1;
-	return errno == EINTR ? -EINTR : 0;
 }
 
 /* Commands that ended before they were let go. */
@@ -363,28 +448,42 @@ static int reap_held(struct skep_tracer *t)
 	return n;
 }
 
-int skep_tracer_step(struct skep_tracer *t, unsigned int slice_us)
+/* Until the slice is over, the flow ends or somebody wants a look. */
+static int run(struct skep_tracer *t, uint64_t end, int handled)
 {
-	uint64_t now = trace_now(), end = now + (uint64_t)slice_us * 1000;
-	int handled = reap_held(t), got, ret;
+	uint64_t now = skep_trace_now();
+	int got, got_now;
 
-	t->yield = false;
 	for (;;) {
 		if (t->next_tick && now >= t->next_tick)
-			handled += trace_tick(t, now);
-		got = t->stops.len ? 1 : trace_collect(t);
+			handled += skep_trace_tick(t, now);
+		if (handled)
+			set_alarm(t, true);
+		t->alarmed = 0;
+		got = t->stops.len ? 1 : skep_trace_collect(t, handled > 0);
 		if (got < 0)
 			return got;
-		handled += handle_collected(t);
-		now = trace_now();
-		if (t->yield || now >= end || !skep_tracer_busy(t))
-			return handled;
-		if (got && t->table.live > 1)
-			continue;
-		ret = linger(t, handled ? LINGER_NS : 0);
-		if (ret < 0)
-			return ret;
-		if (ret == 0)
+		got_now = handle_collected(t);
+		handled += got_now;
+		skep_trace_pin_busy(t, (unsigned int)got_now);
+		now = skep_trace_now();
+		if (!got || t->yield || now >= end || !skep_tracer_busy(t))
 			return handled;
 	}
+}
+
+int skep_tracer_step(struct skep_tracer *t, unsigned int slice_us)
+{
+	struct timespec none = {0};
+	int handled = reap_held(t), ret;
+
+	t->yield = false;
+	/* A pending SIGCHLD has been heard: what it told of is looked for now. */
+	while (sigtimedwait(&t->chld, NULL, &none) > 0)
+		;
+	ret = run(t, skep_trace_now() + (uint64_t)slice_us * 1000, handled);
+	set_alarm(t, false);
+	if (ret == 0)
+		skep_trace_unpin(t);
+	return ret;
 }
