@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base/near.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -38,6 +39,15 @@ static unsigned int distance(const char *a, size_t na, const char *b, size_t nb)
 	return row[nb];
 }
 
+/* Equal costs are in order of the names, so that the advice is the same each time. */
+static bool comes_before(const struct skep_near *near, unsigned int i, unsigned int cost,
+			 const char *name)
+{
+	if (near->best[i].cost != cost)
+		return cost < near->best[i].cost;
+	return strcmp(name, near->best[i].name) < 0;
+}
+
 void skep_near_add(struct skep_near *near, const char *name)
 {
 	size_t na = strlen(near->want), nb = strlen(name), longer = na > nb ? na : nb;
@@ -54,7 +64,7 @@ void skep_near_add(struct skep_near *near, const char *name)
 	for (i = 0; i < near->n; i++)
 		if (!strcmp(near->best[i].name, name))
 			return;
-	for (i = near->n; i && near->best[i - 1].cost > cost; i--)
+	for (i = near->n; i && comes_before(near, i - 1, cost, name); i--)
 		if (i < SKEP_NEAR_MAX)
 			near->best[i] = near->best[i - 1];
 	if (i == SKEP_NEAR_MAX)

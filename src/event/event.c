@@ -42,8 +42,14 @@ static int unknown(const char *sec, struct skep_err *err)
 	char text[320], kind[64];
 
 	skep_near_init(&near, sec);
-	for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++)
+	for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++) {
+		if (sec[head] && !defs[i].args && strlen(defs[i].sec) == head &&
+		    !memcmp(defs[i].sec, sec, head))
+			return skep_fail(err, SKEP_E_OBJ_SECTION, EINVAL,
+					 "SEC(\"%s\"): nothing may follow \"%s\"", sec,
+					 defs[i].sec);
 		skep_near_add(&near, defs[i].sec);
+	}
 	skep_near_text(&near, text, sizeof(text));
 	if (!near.n && head < sizeof(kind)) {
 		/* "kprob/do_exit": what stands before the slash may be near. */
@@ -128,6 +134,9 @@ int skep_attach_refused(const struct skep_attach *a, int ret, const char *what,
 			    : ret == -EPERM || ret == -EACCES ? SKEP_E_PERMISSION
 							      : SKEP_E_ATTACH;
 
+	/* The engine's sentence may name the thing itself. */
+	if (strstr(a->sys->why, what))
+		return skep_fail(err, tag, -ret, "program '%s': %s", a->prog, a->sys->why);
 	return skep_fail(err, tag, -ret, "program '%s': %s: %s", a->prog, what,
 			 a->sys->why[0] ? a->sys->why : strerror(-ret));
 }

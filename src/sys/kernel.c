@@ -25,12 +25,13 @@
 
 static long call_bpf(int cmd, union bpf_attr *attr, unsigned int size)
 {
+	int tries = 5;
 	long ret;
 
 	do {
 		ret = syscall(__NR_bpf, cmd, attr, size);
 		/* The verifier gives up with EAGAIN when a signal is pending. */
-	} while (ret < 0 && errno == EAGAIN && cmd == BPF_PROG_LOAD);
+	} while (ret < 0 && errno == EAGAIN && cmd == BPF_PROG_LOAD && --tries);
 	return ret < 0 ? -errno : ret;
 }
 
@@ -180,6 +181,7 @@ static int kernel_close(struct skep_sys *sys, int fd)
 		k->watched.data[i] = k->watched.data[--k->watched.len];
 		break;
 	}
+	skep_kernel_printk_del(k, fd);
 	return close(fd) < 0 ? -errno : 0;
 }
 
@@ -263,6 +265,7 @@ static void kernel_destroy(struct skep_sys *sys)
 		kernel_reap(sys, k->cmds.data[0]->cmd);
 	skep_vec_deinit(&k->cmds);
 	skep_vec_deinit(&k->watched);
+	skep_kernel_printk_deinit(k);
 	if (k->epoll >= 0)
 		close(k->epoll);
 	if (k->tracefs > 0)
@@ -292,6 +295,6 @@ struct skep_sys *skep_sys_kernel_create(struct skep_log *log)
 		return NULL;
 	k->sys.ops = &kernel_ops;
 	k->sys.log = log;
-	k->epoll = -1;
+	k->epoll = k->printk_link = k->printk_map = -1;
 	return &k->sys;
 }

@@ -21,6 +21,8 @@ struct skep_kernel {
 	bool memlock_raised;
 	SKEP_VEC(int) watched; /* descriptors in epoll that close() must take out */
 	SKEP_VEC(struct skep_kernel_cmd *) cmds;
+	int printk_link, printk_map; /* printk.c's program and its buffers, -1: not running */
+	SKEP_VEC(int) printk_fds; /* the buffers' descriptors: the last one closed ends it */
 };
 
 /* The descriptor of tracefs's top folder, opened on first use; or -errno with why. */
@@ -29,6 +31,11 @@ int skep_kernel_tracefs(struct skep_kernel *k);
 int skep_kernel_tracepoint_id(struct skep_kernel *k, const char *category, const char *name);
 
 int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev);
+
+/* Has bpf_printk()'s lines of @cpu come to buffer @fd; until _del of all.  0 or -errno. */
+int skep_kernel_printk_add(struct skep_kernel *k, int cpu, int fd);
+void skep_kernel_printk_del(struct skep_kernel *k, int fd);
+void skep_kernel_printk_deinit(struct skep_kernel *k);
 
 /* Leaves the sentence for a refused bpf(2) or perf_event_open(2); returns @ret. */
 int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr, int ret);

@@ -99,13 +99,11 @@ static int set_attr(struct skep_kernel *k, const struct skep_event *ev,
 		attr->freq = ev->perf.freq;
 		return 0;
 	case SKEP_EVENT_OUTPUT:
+	case SKEP_EVENT_PRINTK:
 		set_buffer(attr);
 		attr->type = PERF_TYPE_SOFTWARE;
 		attr->config = PERF_COUNT_SW_BPF_OUTPUT;
 		return 0;
-	case SKEP_EVENT_PRINTK:
-		set_buffer(attr);
-		return set_tracepoint(k, "bpf_trace", "bpf_trace_printk", attr);
 	case SKEP_EVENT_TASKS:
 		set_buffer(attr);
 		attr->type = PERF_TYPE_SOFTWARE;
@@ -132,10 +130,21 @@ int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev)
 	ret = set_attr(k, ev, &attr);
 	if (ret < 0)
 		return ret;
+	if (ev->kind == SKEP_EVENT_PRINTK && ev->pid >= 0) {
+		skep_kernel_why(k, "bpf_printk()'s lines come from all processes or none; the "
+				   "program has to choose");
+		return -EOPNOTSUPP;
+	}
 	/* A program on a tracepoint or probe runs on all CPUs, whichever its event names. */
 	if (cpu < 0 && ev->pid < 0)
 		cpu = 0;
 	fd = syscall(__NR_perf_event_open, &attr, ev->pid < 0 ? -1 : ev->pid, cpu, -1,
 		     PERF_FLAG_FD_CLOEXEC);
-	return fd < 0 ? skep_kernel_why_event(k, ev, -errno) : (int)fd;
+	if (fd < 0)
+		return skep_kernel_why_event(k, ev, -errno);
+	ret = ev->kind == SKEP_EVENT_PRINTK ? skep_kernel_printk_add(k, cpu, (int)fd) : 0;
+	if (ret == 0)
+		return (int)fd;
+	close((int)fd);
+	return ret;
 }

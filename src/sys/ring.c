@@ -316,28 +316,15 @@ void skep_perf_close(struct skep_perf *perf)
 	skep_vec_deinit(&perf->bufs);
 }
 
-/*
- * The record of tracepoint bpf_trace:bpf_trace_printk: 8 bytes that all
- * tracepoints have, then where the string is: length << 16 | offset.
- */
 bool skep_printk_text(const void *data, size_t size, const char **text, size_t *len)
 {
-	struct skep_reader r = skep_reader_init(data, size);
-	uint32_t loc;
-	const char *p;
-	size_t n;
+	size_t n = strnlen(data, size);
 
-	skep_reader_take(&r, 8);
-	loc = skep_reader_u32(&r);
-	n = loc >> 16;
-	skep_reader_seek(&r, loc & 0xffff);
-	p = skep_reader_take(&r, n);
-	if (!p)
+	if (n == size)
 		return false;
-	n = strnlen(p, n);
-	if (n && p[n - 1] == '\n')
+	if (n && ((const char *)data)[n - 1] == '\n')
 		n--;
-	*text = p;
+	*text = data;
 	*len = n;
 	return true;
 }

@@ -97,9 +97,8 @@ int skep_perf_read(struct skep_perf *perf, skep_rec_fn *fn, void *ctx, struct sk
 void skep_perf_close(struct skep_perf *perf);
 
 /*
- * The line of a PRINTK record: the tracepoint's raw bytes hold where its
- * string is.  *@text is inside @data, *@len without the ending newline and NUL.
- * false: not such a record.
+ * The line of a PRINTK record: its raw bytes up to a NUL.  *@text is inside
+ * @data, *@len without the ending newline.  false: no line.
  */
 bool skep_printk_text(const void *data, size_t size, const char **text, size_t *len);
 

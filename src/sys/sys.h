@@ -34,7 +34,10 @@ enum skep_event_kind {
 	SKEP_EVENT_PERF,
 	/* The buffer that bpf_perf_event_output() fills on one CPU; map() it. */
 	SKEP_EVENT_OUTPUT,
-	/* The buffer with the lines of bpf_printk() of one CPU; map() it. */
+	/*
+	 * The buffer with the lines of bpf_printk() of one CPU, of all programs
+	 * of the engine; map() it.  PERF_RECORD_SAMPLE, raw data: the line, NUL.
+	 */
 	SKEP_EVENT_PRINTK,
 	/* A buffer of PERF_RECORD_MMAP2, COMM, FORK and EXIT records of `pid`; map() it. */
 	SKEP_EVENT_TASKS,
