@@ -1,0 +1,2 @@
+#!/bin/sh
+exec "$SKEP_BUILD/tests/run/runner" tests/run/*.bpf
