@@ -187,7 +187,7 @@ static bool make_prog(struct state *s, int n)
 static bool fill(struct state *s)
 {
 	const struct test *t = s->test;
-	int i, j, cpu, ret;
+	int i, j = 0, cpu, ret;
 
 	for (i = 0; i < t->nr_lines; i++) {
 		const struct map_line *l = &t->lines[i];
@@ -203,7 +203,6 @@ static bool fill(struct state *s)
 				;
 			if (j == t->nr_progs)
 				return broken(s, "slot", -ENOENT);
-			memcpy(value, &s->progs[j], sizeof(int));
 			attr.key = (uintptr_t)&l->slot;
 		} else if (l->what != ELEM) {
 			continue;

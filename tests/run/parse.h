@@ -10,7 +10,7 @@ enum { ENGINE_CHECKED, ENGINE_TRUSTED, ENGINE_KERNEL }; /* indices of test.skip 
 struct parser {
 	const char *file;
 	char name[80];
-	char error[512];
+	char error[2048];
 	char *owned[8];
 	int nr_owned;
 };

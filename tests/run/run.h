@@ -51,7 +51,7 @@ struct expect {
 
 struct test {
 	const char *file;
-	char name[96];
+	char name[160];
 	uint32_t type;
 	struct bytes mem, mem_out, packet, packet_out;
 	struct expect expect;

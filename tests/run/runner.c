@@ -39,7 +39,8 @@ void ring_records(const struct test *test, int map, const void *consumer, const 
 			memcpy(&len, data + (at & mask), sizeof(len));
 			out->len = len & ~(uint32_t)BPF_RINGBUF_DISCARD_BIT;
 			if (!(len & BPF_RINGBUF_DISCARD_BIT))
-				memcpy(out->data, data + (at & mask) + BPF_RINGBUF_HDR_SZ, out->len);
+				memcpy(out->data, data + (at & mask) + BPF_RINGBUF_HDR_SZ,
+				       out->len);
 			at += (out->len + BPF_RINGBUF_HDR_SZ + 7) / 8 * 8;
 		}
 		out->none = len & BPF_RINGBUF_DISCARD_BIT;
@@ -116,13 +117,14 @@ static bool right(const struct test *t, const struct result *r, int engine, char
 		if (r->outcome == RAN)
 			return right_output(t, r, engine, why, size);
 		snprintf(why, size, "%s %s: %s",
-			 r->outcome == REJECTED ? "refused" : r->outcome == FAULTED ? "ended" : "broken",
+			 r->outcome == REJECTED	 ? "refused"
+			 : r->outcome == FAULTED ? "ended"
+						 : "broken",
 			 r->tag, r->why);
 		return false;
 	}
 	if (r->outcome == (t->expect.fault ? FAULTED : REJECTED) &&
-	    !strcmp(r->tag, t->expect.tag) &&
-	    (t->expect.insn < 0 || t->expect.insn == r->insn))
+	    !strcmp(r->tag, t->expect.tag) && (t->expect.insn < 0 || t->expect.insn == r->insn))
 		return true;
 	snprintf(why, size, "outcome %d %s insn %d: %s", r->outcome, r->tag, r->insn, r->why);
 	return false;
@@ -138,7 +140,8 @@ static void run_case(struct test *t)
 		const char *skip = t->skip[i];
 
 		/* Trusted means that somebody proved what checked mode would have found. */
-		if (i == ENGINE_TRUSTED && t->expect.fault && !strcmp(t->expect.tag, "E_RUN_ACCESS"))
+		if (i == ENGINE_TRUSTED && t->expect.fault &&
+		    !strcmp(t->expect.tag, "E_RUN_ACCESS"))
 			continue;
 		if (!skip)
 			skip = missing[i];

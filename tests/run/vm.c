@@ -160,9 +160,9 @@ static void collect(struct state *s)
 		if (l->what == ELEM_OUT) {
 			out->len = s->maps[l->map]->value_size;
 			out->given = true;
-			out->none = skep_map_sys_value_size(s->maps[l->map]) > sizeof(out->data) ||
-				    skep_map_sys_lookup(s->maps[l->map], l->key.data, out->data,
-							0) < 0;
+			out->none =
+				skep_map_sys_value_size(s->maps[l->map]) > sizeof(out->data) ||
+				skep_map_sys_lookup(s->maps[l->map], l->key.data, out->data, 0) < 0;
 		}
 	}
 	for (i = 0; i < t->nr_maps; i++) {
