@@ -1,55 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Matches lines against the text templates of isa.def (their operands are
- * listed in disasm.c).  Each row is tried; when none fits, the error tells
- * what the rows that got furthest would have taken there.
- *
- * Invariant: a parsing function that returns false has said in note() what
- * it wanted and where.
+ * Walks the lines, tries each row of isa.def on them, and resolves labels at
+ * the end.  When no row fits, the error tells what the rows that got furthest
+ * would have taken there.
  */
-#include "isa/asm.h"
+#include "isa/asm_int.h"
 
-#include <ctype.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/cleanup.h"
-#include "base/hash.h"
-#include "base/vec.h"
-
-enum { NR_WANTED = 6 };
-
-/* A jump or call to a name, resolved at the end. */
-struct fixup {
-	const char *name;
-	size_t slot;
-	int line, column;
-	char what; /* the template's letter: j J p f */
-};
-
-struct assembler {
-	const struct skep_asm_opts *opts;
-	struct skep_arena arena;
-	struct skep_hash labels; /* name -> slot + 1 */
-	SKEP_VEC(struct bpf_insn) insns;
-	SKEP_VEC(int) lines; /* of each slot */
-	SKEP_VEC(struct fixup) fixups;
-	int line;
-	const char *start, *end, *p; /* the line, and where the parser is */
-	/* What was wanted at the furthest place that any row reached. */
-	const char *furthest;
-	char wanted[NR_WANTED][48];
-	int nr_wanted;
-	bool oom;
-	/* The name that the instruction being matched refers to. */
-	const char *name;
-	const char *name_at;
-	char name_what;
-};
 
 /* Other ways to write the rows with a kind of immediate, RFC 9669 section 5.4. */
 static const struct {
@@ -64,450 +26,7 @@ static const struct {
 	{SKEP_OP_LDDW_VAR, "$d = btf_id $n"},
 };
 
-static bool note(struct assembler *as, const char *at, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static bool note(struct assembler *as, const char *at, const char *fmt, ...)
-{
-	char text[sizeof(as->wanted[0])];
-	va_list ap;
-	int i;
-
-	if (as->furthest && at < as->furthest)
-		return false;
-	if (at != as->furthest)
-		as->nr_wanted = 0;
-	as->furthest = at;
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	for (i = 0; i < as->nr_wanted; i++)
-		if (!strcmp(as->wanted[i], text))
-			return false;
-	if (as->nr_wanted < NR_WANTED)
-		strcpy(as->wanted[as->nr_wanted++], text);
-	else
-		as->nr_wanted = NR_WANTED + 1;
-	return false;
-}
-
-static bool is_word(int c)
-{
-	return isalnum(c) || c == '_' || c == '.' || c == '$';
-}
-
-static int peek(const struct assembler *as)
-{
-	return as->p < as->end ? (unsigned char)*as->p : 0;
-}
-
-static void skip_blanks(struct assembler *as)
-{
-	while (as->p < as->end && (*as->p == ' ' || *as->p == '\t' || *as->p == '\r'))
-		as->p++;
-}
-
-/* A run of word characters at the position, in the arena; "" if there is none. */
-static const char *take_word(struct assembler *as)
-{
-	const char *from = as->p, *copy;
-
-	while (is_word(peek(as)))
-		as->p++;
-	copy = skep_arena_strndup(&as->arena, from, as->p - from);
-	if (!copy)
-		as->oom = true;
-	return copy ? copy : "";
-}
-
-/* Digits in decimal or, after 0x, hex. */
-static bool take_digits(struct assembler *as, uint64_t *v, bool *hex)
-{
-	const char *from = as->p;
-	unsigned int base = 10, digit;
-
-	*v = 0;
-	if (peek(as) == '0' && as->p + 1 < as->end && (as->p[1] | 0x20) == 'x') {
-		base = 16;
-		as->p += 2;
-	}
-	*hex = base == 16;
-	if (!isxdigit(peek(as)))
-		return note(as, from, "a number");
-	for (; is_word(peek(as)); as->p++) {
-		int c = peek(as) | 0x20;
-
-		digit = isdigit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : 99;
-		if (digit >= base)
-			return note(as, from, "a number");
-		if (__builtin_mul_overflow(*v, (uint64_t)base, v) ||
-		    __builtin_add_overflow(*v, (uint64_t)digit, v))
-			return note(as, from, "a number of at most 64 bits");
-	}
-	return true;
-}
-
-/* A number with optional sign, from @min (negative or 0) to @max. */
-static bool take_number(struct assembler *as, int64_t min, uint64_t max, int64_t *out)
-{
-	const char *from = as->p;
-	bool minus = peek(as) == '-', hex;
-	uint64_t v;
-
-	if (minus || peek(as) == '+')
-		as->p++;
-	if (!take_digits(as, &v, &hex))
-		return false;
-	if (minus ? v > (uint64_t)0 - (uint64_t)min : v > max)
-		return note(as, from, "a number from %lld to %llu", (long long)min,
-			    (unsigned long long)max);
-	*out = minus ? (int64_t)(0 - v) : (int64_t)v;
-	return true;
-}
-
-static bool take_imm(struct assembler *as, struct skep_insn *in)
-{
-	int64_t v;
-
-	if (!take_number(as, INT32_MIN, UINT32_MAX, &v))
-		return false;
-	in->imm = (int32_t)v;
-	return true;
-}
-
-/* A second mention of a register must be the same one. */
-static bool take_reg(struct assembler *as, char letter, uint8_t *reg, bool *seen)
-{
-	const char *from = as->p;
-	int v = 0;
-
-	if (peek(as) != letter || as->p + 1 >= as->end || !isdigit((unsigned char)as->p[1]))
-		return note(as, from, "a register %c0 to %c10", letter, letter);
-	for (as->p++; isdigit(peek(as)) && v <= 10; as->p++)
-		v = v * 10 + peek(as) - '0';
-	if (is_word(peek(as)) || v > 10)
-		return note(as, from, "a register %c0 to %c10", letter, letter);
-	if (*seen && *reg != v)
-		return note(as, from, "%c%d again", letter, *reg);
-	*seen = true;
-	*reg = v;
-	return true;
-}
-
-static bool take_offset(struct assembler *as, struct skep_insn *in)
-{
-	const char *from = as->p;
-	bool minus = peek(as) == '-', hex;
-	uint64_t v;
-
-	if (!minus && peek(as) != '+')
-		return note(as, from, "an offset like +8 or -16");
-	as->p++;
-	skip_blanks(as);
-	if (!take_digits(as, &v, &hex))
-		return false;
-	if (v > (minus ? 32768u : 32767u))
-		return note(as, from, "an offset from -32768 to 32767");
-	in->off = minus ? -(int)v : (int)v;
-	return true;
-}
-
-/* A relative distance "pc+4" or "+4" from @min to @max; false without a note: none here. */
-static bool take_delta(struct assembler *as, int64_t min, int64_t max, int64_t *v, bool *found)
-{
-	*found = false;
-	if (as->end - as->p > 2 && !memcmp(as->p, "pc", 2) && !is_word(as->p[2]))
-		as->p += 2;
-	else if (peek(as) != '+' && peek(as) != '-')
-		return true;
-	*found = true;
-	skip_blanks(as);
-	if (peek(as) != '+' && peek(as) != '-')
-		return note(as, as->p, "+ or -");
-	return take_number(as, min, max, v);
-}
-
-/* The place that a jump, a call or a code address names. */
-static bool take_target(struct assembler *as, char what, struct skep_insn *in)
-{
-	bool near = what == 'j' || what == 'l', found;
-	int64_t v = 0;
-
-	if (!take_delta(as, near ? INT16_MIN : INT32_MIN, near ? INT16_MAX : INT32_MAX, &v, &found))
-		return false;
-	if (!found) {
-		if (!is_word(peek(as)) || isdigit(peek(as)))
-			return note(as, as->p, "a label or a distance like pc+4");
-		as->name_at = as->p;
-		as->name = take_word(as);
-		as->name_what = what;
-	}
-	if (near)
-		in->off = (int16_t)v;
-	else
-		in->imm = (int32_t)v;
-	return true;
-}
-
-static bool is_helper(const struct assembler *as, const char *name)
-{
-	return as->opts->helper && as->opts->helper(as->opts->ctx, name) >= 0;
-}
-
-/* $p and $l: "pc+4", "pc+4#name" or a label that is no helper's name. */
-static bool take_call(struct assembler *as, char what, struct skep_insn *in)
-{
-	const char *from = as->p;
-
-	if (!take_target(as, what, in))
-		return false;
-	if (as->name && (peek(as) == '#' || is_helper(as, as->name))) {
-		as->p = from;
-		return note(as, from, "a label or a distance like pc+4");
-	}
-	if (peek(as) == '#') {
-		as->p++;
-		take_word(as);
-	}
-	return true;
-}
-
-/* $h: "name#6", "6" or "name" */
-static bool take_helper(struct assembler *as, struct skep_insn *in)
-{
-	const char *from = as->p;
-	int nr;
-
-	if (isdigit(peek(as)) || peek(as) == '-')
-		return take_imm(as, in);
-	if (!is_word(peek(as)))
-		return note(as, from, "a helper");
-	as->name = take_word(as);
-	nr = as->opts->helper ? as->opts->helper(as->opts->ctx, as->name) : -1;
-	as->name = NULL;
-	if (peek(as) == '#') {
-		as->p++;
-		return take_imm(as, in);
-	}
-	in->imm = nr;
-	return nr >= 0 || note(as, from, "a helper or a label");
-}
-
-/* $k: "kernel-function#123", with "[1]" for the descriptor's index */
-static bool take_kfunc(struct assembler *as, struct skep_insn *in)
-{
-	static const char word[] = "kernel-function#";
-	int64_t v = 0;
-
-	if (as->end - as->p < (ptrdiff_t)sizeof(word) - 1 || memcmp(as->p, word, sizeof(word) - 1))
-		return note(as, as->p, "kernel-function#ID");
-	as->p += sizeof(word) - 1;
-	if (!take_imm(as, in))
-		return false;
-	if (peek(as) == '[') {
-		as->p++;
-		if (!take_number(as, INT16_MIN, INT16_MAX, &v))
-			return false;
-		if (peek(as) != ']')
-			return note(as, as->p, "]");
-		as->p++;
-	}
-	in->off = (int16_t)v;
-	return true;
-}
-
-/* $m: "id:5", "fd:5", "5" or a name */
-static bool take_map(struct assembler *as, struct skep_insn *in)
-{
-	const char *from = as->p, *name;
-	int64_t v;
-	int fd;
-
-	if (as->end - as->p > 3 && (!memcmp(as->p, "id:", 3) || !memcmp(as->p, "fd:", 3)))
-		as->p += 3;
-	if (isdigit(peek(as)) || as->p != from) {
-		if (!take_number(as, 0, UINT32_MAX, &v))
-			return false;
-	} else {
-		name = take_word(as);
-		fd = as->opts->map && name[0] ? as->opts->map(as->opts->ctx, name) : -1;
-		if (fd < 0 || peek(as) == ':')
-			return note(as, from, "a map like id:5");
-		v = fd;
-	}
-	in->imm = (int32_t)v;
-	in->imm64 = (uint32_t)v | (in->imm64 & ~0ull << 32);
-	return true;
-}
-
-/* $t: what is not for $u.  Hex without a sign is a 64-bit immediate in dumps. */
-static bool take_small(struct assembler *as, struct skep_insn *in)
-{
-	const char *from = as->p;
-	int64_t v;
-
-	if (as->end - as->p > 1 && as->p[0] == '0' && (as->p[1] | 0x20) == 'x')
-		return note(as, from, "a number");
-	if (!take_number(as, INT32_MIN, INT32_MAX, &v))
-		return false;
-	in->imm = (int32_t)v;
-	return true;
-}
-
-static bool take_wide(struct assembler *as, struct skep_insn *in)
-{
-	bool minus = peek(as) == '-', hex;
-	const char *from = as->p;
-
-	as->p += minus;
-	if (!take_digits(as, &in->imm64, &hex))
-		return false;
-	if (minus && in->imm64 > 1ull << 63)
-		return note(as, from, "a number of at most 64 bits");
-	if (minus)
-		in->imm64 = 0 - in->imm64;
-	skip_blanks(as);
-	if (as->end - as->p >= 2 && !memcmp(as->p, "ll", 2))
-		as->p += 2;
-	return true;
-}
-
-static bool take_half(struct assembler *as, int shift, uint64_t max, uint64_t *into)
-{
-	int64_t v;
-
-	if (!take_number(as, 0, max, &v))
-		return false;
-	*into = (*into & ~(max << shift)) | (uint64_t)v << shift;
-	return true;
-}
-
-/* $f in a 64-bit immediate, and the two halves of an address space cast. */
-static bool take_composed(struct assembler *as, char what, struct skep_insn *in)
-{
-	uint64_t imm = (uint32_t)in->imm;
-
-	switch (what) {
-	case 'f':
-		if (!take_target(as, 'f', in))
-			return false;
-		in->imm64 = (uint32_t)in->imm;
-		return true;
-	case 'n': return take_half(as, 0, UINT32_MAX, &in->imm64);
-	case 'v': return take_half(as, 32, UINT32_MAX, &in->imm64);
-	default:
-		if (!take_half(as, what == 'a' ? 16 : 0, 0xffff, &imm))
-			return false;
-		in->imm = (int32_t)imm;
-		return true;
-	}
-}
-
-struct seen {
-	bool dst, src;
-};
-
-static bool take_operand(struct assembler *as, char what, struct skep_insn *in, struct seen *seen)
-{
-	switch (what) {
-	case 'd': return take_reg(as, 'r', &in->dst, &seen->dst);
-	case 'D': return take_reg(as, 'w', &in->dst, &seen->dst);
-	case 's': return take_reg(as, 'r', &in->src, &seen->src);
-	case 'S': return take_reg(as, 'w', &in->src, &seen->src);
-	case 'i':
-	case 'x': return take_imm(as, in);
-	case 't': return take_small(as, in);
-	case 'o': return take_offset(as, in);
-	case 'j':
-	case 'J': return take_target(as, what, in);
-	case 'l':
-	case 'p': return take_call(as, what, in);
-	case 'h': return take_helper(as, in);
-	case 'k': return take_kfunc(as, in);
-	case 'm': return take_map(as, in);
-	case 'u': return take_wide(as, in);
-	default: return take_composed(as, what, in);
-	}
-}
-
-/* Literal text up to a blank or an operand; blanks may stand around brackets. */
-static bool take_literal(struct assembler *as, const char **tp)
-{
-	static const char loose[] = "()[]*,";
-	const char *t = *tp, *from;
-
-	from = as->p;
-	for (; *t && *t != ' ' && *t != '$'; t++) {
-		bool edge = strchr(loose, *t) || (t > *tp && strchr(loose, t[-1]));
-
-		if (edge)
-			skip_blanks(as);
-		if (edge || t == *tp)
-			from = as->p;
-		if (peek(as) != *t) {
-			const char *stop = strpbrk(edge ? t : *tp, " $");
-			const char *word = edge ? t : *tp;
-			int len = stop ? (int)(stop - word) : (int)strlen(word);
-
-			return note(as, from, "'%.*s'", edge ? 1 : len, word);
-		}
-		as->p++;
-	}
-	if (t > *tp && strchr(loose, t[-1]))
-		skip_blanks(as);
-	*tp = t;
-	return true;
-}
-
-/* At the end of an instruction: a comment, a <label> of a dump, or nothing. */
-static bool at_end(struct assembler *as)
-{
-	skip_blanks(as);
-	if (peek(as) == '<') {
-		const char *close = memchr(as->p, '>', as->end - as->p);
-
-		if (!close)
-			return note(as, as->p, "the end of the line");
-		as->p = close + 1;
-		skip_blanks(as);
-	}
-	if (as->p == as->end || *as->p == ';' || *as->p == '#' ||
-	    (*as->p == '/' && as->p + 1 < as->end && as->p[1] == '/'))
-		return true;
-	return note(as, as->p, "the end of the line");
-}
-
-static bool match(struct assembler *as, const char *t, struct skep_insn *in)
-{
-	struct seen seen = {};
-	char before = 0;
-
-	as->name = NULL;
-	while (*t) {
-		if (*t == ' ') {
-			/* Words need a blank between them, punctuation does not. */
-			bool apart = is_word(before) && (is_word(t[1]) || t[1] == '(');
-
-			if (apart && t[1] != '(' && !(t[1] == '$' && t[2] == 'o') &&
-			    peek(as) != ' ' && peek(as) != '\t')
-				return note(as, as->p, "a blank");
-			skip_blanks(as);
-			t++;
-		} else if (*t == '$') {
-			if (!take_operand(as, t[1], in, &seen))
-				return false;
-			t += 2;
-			before = 'x';
-		} else {
-			if (!take_literal(as, &t))
-				return false;
-			before = t[-1];
-		}
-	}
-	return at_end(as);
-}
-
-static int fail_syntax(struct assembler *as, int line, int column, const char *text,
+static int fail_syntax(struct skep_assembler *as, int line, int column, const char *text,
 		       struct skep_err *err)
 {
 	if (err && err->tag == SKEP_E_NONE)
@@ -516,7 +35,7 @@ static int fail_syntax(struct assembler *as, int line, int column, const char *t
 			 text);
 }
 
-static int fail_match(struct assembler *as, const char *first, struct skep_err *err)
+static int fail_match(struct skep_assembler *as, const char *first, struct skep_err *err)
 {
 	char text[512] = "not an instruction";
 	size_t used;
@@ -525,13 +44,13 @@ static int fail_match(struct assembler *as, const char *first, struct skep_err *
 	if (as->furthest == first)
 		return fail_syntax(as, as->line, (int)(first - as->start) + 1, text, err);
 	used = snprintf(text, sizeof(text), "expected ");
-	for (i = 0; i < as->nr_wanted && i < NR_WANTED; i++)
+	for (i = 0; i < as->nr_wanted && i < SKEP_ASM_WANTED; i++)
 		used += snprintf(text + used, sizeof(text) - used, "%s%s",
 				 !i			  ? ""
 				 : i + 1 == as->nr_wanted ? " or "
 							  : ", ",
 				 as->wanted[i]);
-	if (as->nr_wanted > NR_WANTED)
+	if (as->nr_wanted > SKEP_ASM_WANTED)
 		used += snprintf(text + used, sizeof(text) - used, ", ...");
 	for (len = 0; as->furthest + len < as->end && len < 20; len++)
 		if (strchr(" \t\r", as->furthest[len]))
@@ -543,10 +62,10 @@ static int fail_match(struct assembler *as, const char *first, struct skep_err *
 	return fail_syntax(as, as->line, (int)(as->furthest - as->start) + 1, text, err);
 }
 
-static int emit(struct assembler *as, const struct skep_insn *in, struct skep_err *err)
+static int emit(struct skep_assembler *as, const struct skep_insn *in, struct skep_err *err)
 {
 	struct bpf_insn raw[2];
-	struct fixup fix = {
+	struct skep_asm_fixup fix = {
 		.name = as->name, .slot = as->insns.len, .line = as->line, .what = as->name_what};
 	int i, slots = in->kind == SKEP_KIND_LDDW ? 2 : 1;
 
@@ -560,15 +79,15 @@ static int emit(struct assembler *as, const struct skep_insn *in, struct skep_er
 	return skep_vec_push(&as->fixups, fix) ? skep_fail_nomem(err) : 0;
 }
 
-static bool try_text(struct assembler *as, const char *first, int op, const char *text,
+static bool try_text(struct skep_assembler *as, const char *first, int op, const char *text,
 		     struct skep_insn *in)
 {
 	*in = (struct skep_insn){.op = op, .kind = skep_insn_table[op].kind};
 	as->p = first;
-	return match(as, text, in);
+	return skep_asm_match(as, text, in);
 }
 
-static int take_insn(struct assembler *as, struct skep_err *err)
+static int take_insn(struct skep_assembler *as, struct skep_err *err)
 {
 	const char *first = as->p;
 	struct skep_insn in;
@@ -577,6 +96,7 @@ static int take_insn(struct assembler *as, struct skep_err *err)
 
 	as->furthest = NULL;
 	as->nr_wanted = 0;
+	as->certain = false;
 	for (op = 0; op < SKEP_OP_MAX; op++) {
 		if (skep_insn_table[op].group == SKEP_GROUP_KERNEL && !as->opts->loaded)
 			continue;
@@ -590,7 +110,7 @@ static int take_insn(struct assembler *as, struct skep_err *err)
 }
 
 /* "12:", then bytes in hex, then "(b7)", as dumps have them. */
-static void skip_dump_prefix(struct assembler *as)
+static void skip_dump_prefix(struct skep_assembler *as)
 {
 	const char *p = as->p;
 	int nr = 0;
@@ -599,7 +119,7 @@ static void skip_dump_prefix(struct assembler *as)
 		p++;
 	if (p > as->p && p < as->end && *p == ':')
 		as->p = p + 1;
-	skip_blanks(as);
+	skep_asm_skip_blanks(as);
 	for (p = as->p;
 	     as->end - p >= 2 && isxdigit((unsigned char)p[0]) && isxdigit((unsigned char)p[1]) &&
 	     (as->end - p == 2 || strchr(" \t\r", p[2]));
@@ -611,11 +131,11 @@ static void skip_dump_prefix(struct assembler *as)
 	if (as->end - as->p >= 4 && as->p[0] == '(' && isxdigit((unsigned char)as->p[1]) &&
 	    isxdigit((unsigned char)as->p[2]) && as->p[3] == ')')
 		as->p += 4;
-	skip_blanks(as);
+	skep_asm_skip_blanks(as);
 }
 
 /* "int prog(struct __sk_buff * s):" */
-static bool is_function_header(const struct assembler *as)
+static bool is_function_header(const struct skep_assembler *as)
 {
 	const char *last = as->end;
 
@@ -624,15 +144,15 @@ static bool is_function_header(const struct assembler *as)
 	return last - as->p > 2 && last[-1] == ':' && last[-2] == ')';
 }
 
-static int take_label(struct assembler *as, struct skep_err *err)
+static int take_label(struct skep_assembler *as, struct skep_err *err)
 {
 	const char *from = as->p, *name;
 	char text[120];
 
-	if (!is_word(peek(as)) || isdigit(peek(as)))
+	if (!skep_asm_is_word(skep_asm_peek(as)) || isdigit(skep_asm_peek(as)))
 		return 0;
-	name = take_word(as);
-	if (peek(as) != ':') {
+	name = skep_asm_word(as);
+	if (skep_asm_peek(as) != ':') {
 		as->p = from;
 		return 0;
 	}
@@ -643,28 +163,29 @@ static int take_label(struct assembler *as, struct skep_err *err)
 	}
 	if (as->oom || skep_hash_sets(&as->labels, name, (void *)(as->insns.len + 1)))
 		return skep_fail_nomem(err);
-	skip_blanks(as);
+	skep_asm_skip_blanks(as);
 	return 0;
 }
 
-static int take_line(struct assembler *as, struct skep_err *err)
+static int take_line(struct skep_assembler *as, struct skep_err *err)
 {
 	int ret;
 
-	skip_blanks(as);
+	skep_asm_skip_blanks(as);
 	if (is_function_header(as))
 		return 0;
 	ret = take_label(as, err);
 	if (ret)
 		return ret;
 	skip_dump_prefix(as);
-	/* "<" starts no instruction, so what at_end() takes here is a comment or nothing. */
-	if (peek(as) != '<' && at_end(as))
+	/* "<" starts no instruction, so what skep_asm_at_end() takes here is a comment or nothing. */
+	if (skep_asm_peek(as) != '<' && skep_asm_at_end(as))
 		return 0;
 	return take_insn(as, err);
 }
 
-static int apply_fixup(struct assembler *as, const struct fixup *fix, struct skep_err *err)
+static int apply_fixup(struct skep_assembler *as, const struct skep_asm_fixup *fix,
+		       struct skep_err *err)
 {
 	struct bpf_insn *insn = &as->insns.data[fix->slot];
 	uintptr_t slot = (uintptr_t)skep_hash_gets(&as->labels, fix->name);
@@ -688,7 +209,7 @@ static int apply_fixup(struct assembler *as, const struct fixup *fix, struct ske
 }
 
 /* The whole program, with the line put in front of what is wrong with it. */
-static int check(struct assembler *as, struct skep_err *err)
+static int check(struct skep_assembler *as, struct skep_err *err)
 {
 	struct skep_err why = SKEP_ERR_INIT;
 	int ret, line = 0;
@@ -708,7 +229,7 @@ static int check(struct assembler *as, struct skep_err *err)
 	return ret;
 }
 
-static int assemble(struct assembler *as, const char *text, size_t len, struct skep_err *err)
+static int assemble(struct skep_assembler *as, const char *text, size_t len, struct skep_err *err)
 {
 	const char *p = text, *end = text + len, *eol;
 	size_t i;
@@ -738,7 +259,7 @@ int skep_asm(const char *text, size_t len, const struct skep_asm_opts *opts,
 	     struct bpf_insn **insns, size_t *n, struct skep_err *err)
 {
 	static const struct skep_asm_opts no_opts = {.sz = sizeof(no_opts)};
-	struct assembler as = {.opts = opts ? opts : &no_opts};
+	struct skep_assembler as = {.opts = opts ? opts : &no_opts};
 	int ret;
 
 	ret = assemble(&as, text, len, err);
