@@ -61,27 +61,39 @@ static int decode_helper(const struct decode *d, const struct skep_insn *in,
 	return 0;
 }
 
+static int decode_map_value(const struct decode *d, struct skep_map *map, uint32_t off,
+			    struct skep_vm_insn *out)
+{
+	uint32_t zero = 0;
+	uint8_t *value = NULL;
+
+	if (map->type == BPF_MAP_TYPE_ARRAY && off < map->value_size)
+		value = skep_map_lookup(map, &zero, 0);
+	if (!value)
+		return refuse(d, SKEP_E_INSN_INVALID, EINVAL,
+			      "byte %u of the map '%s' cannot be addressed directly", off,
+			      map->name);
+	out->imm = (int64_t)(uintptr_t)(value + off);
+	return 0;
+}
+
 static int decode_imm64(const struct decode *d, const struct skep_insn *in,
 			struct skep_vm_insn *out)
 {
 	const struct skep_vm_prog *prog = d->prog;
-	uint32_t i;
+	uint32_t map = (uint32_t)in->imm64;
 
-	out->imm = (int64_t)in->imm64;
 	switch (in->op) {
-	case SKEP_OP_LDDW: return 0;
-	case SKEP_OP_LDDW_MAP_FD:
-		for (i = 0; i < prog->nr_maps; i++)
-			if ((uintptr_t)prog->maps[i] == in->imm64)
-				return 0;
-		return refuse(d, SKEP_E_INSN_INVALID, EINVAL, "the map is not the program's");
-	case SKEP_OP_LDDW_MAP_VALUE:
-		for (i = 0; i < prog->nr_maps; i++)
-			if (prog->maps[i]->ops->bound &&
-			    prog->maps[i]->ops->bound(prog->maps[i], in->imm64))
-				return 0;
-		return refuse(d, SKEP_E_INSN_INVALID, EINVAL,
-			      "the address is in no value of the program's maps");
+	case SKEP_OP_LDDW: out->imm = (int64_t)in->imm64; return 0;
+	case SKEP_OP_LDDW_MAP_IDX:
+	case SKEP_OP_LDDW_MAP_IDX_VALUE:
+		if (map >= prog->nr_maps)
+			return refuse(d, SKEP_E_INSN_INVALID, EINVAL,
+				      "map %u of a program with %u maps", map, prog->nr_maps);
+		out->imm = (int64_t)(uintptr_t)prog->maps[map];
+		if (in->op == SKEP_OP_LDDW_MAP_IDX)
+			return 0;
+		return decode_map_value(d, prog->maps[map], (uint32_t)(in->imm64 >> 32), out);
 	case SKEP_OP_LDDW_FUNC:
 		out->imm = (int64_t)(uintptr_t)&prog->insns[in->target];
 		prog->is_func[in->target] = 1;
@@ -126,13 +138,59 @@ static bool ends_path(const struct skep_insn *in)
 	return in->kind == SKEP_KIND_EXIT || in->kind == SKEP_KIND_JA;
 }
 
-static int decode_all(struct skep_vm_prog *prog, const struct bpf_insn *insns, struct skep_err *err)
+static bool is_map_addr(const struct skep_vm_prog *prog, uint64_t addr, bool value)
 {
+	uint32_t i;
+
+	for (i = 0; i < prog->nr_maps; i++) {
+		const struct skep_map *map = prog->maps[i];
+
+		if (value ? map->ops->bound && map->ops->bound(map, addr) : (uintptr_t)map == addr)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Makes plain numbers of the addresses that stand where descriptors were,
+ * which no well-formed program has (skep_insns_check).
+ */
+static int take_addrs(const struct decode *d, struct bpf_insn *insns, uint32_t nr)
+{
+	struct decode at = *d;
+
+	for (; at.at + 1 < nr; at.at++) {
+		struct bpf_insn *insn = &insns[at.at];
+		bool value = insn->src_reg == BPF_PSEUDO_MAP_VALUE;
+
+		if (insn->code != (BPF_LD | BPF_IMM | BPF_DW))
+			continue;
+		if ((value || insn->src_reg == BPF_PSEUDO_MAP_FD) &&
+		    !is_map_addr(d->prog,
+				 (uint64_t)(uint32_t)insn[1].imm << 32 | (uint32_t)insn->imm,
+				 value))
+			return refuse(&at, SKEP_E_INSN_INVALID, EINVAL,
+				      "the map is not one of the program's %u", d->prog->nr_maps);
+		if (value || insn->src_reg == BPF_PSEUDO_MAP_FD)
+			insn->src_reg = 0;
+		at.at++;
+	}
+	return 0;
+}
+
+static int decode_all(struct skep_vm_prog *prog, const struct bpf_insn *raw, struct skep_err *err)
+{
+	SKEP_AUTO_FREE struct bpf_insn *insns = calloc(prog->nr, sizeof(*insns));
 	struct decode d = {.prog = prog, .err = err};
 	struct skep_insn in;
 	int slots, ret;
 
-	ret = skep_insns_check(insns, prog->nr, err);
+	if (!insns)
+		return skep_fail_nomem(err);
+	memcpy(insns, raw, prog->nr * sizeof(*insns));
+	ret = take_addrs(&d, insns, prog->nr);
+	if (ret == 0)
+		ret = skep_insns_check(insns, prog->nr, err);
 	if (ret < 0)
 		return ret;
 	prog->is_func[0] = 1;

@@ -89,10 +89,11 @@ struct skep_vm_prog_opts {
 	 */
 	uint64_t budget;
 	/*
-	 * The maps that 64-bit immediates refer to.  Those immediates hold
-	 * pointers: struct skep_map * with src_reg BPF_PSEUDO_MAP_FD, the value
-	 * address with src_reg BPF_PSEUDO_MAP_VALUE.  The program takes a
-	 * reference on each map.
+	 * The maps that 64-bit immediates refer to: by index with src_reg
+	 * BPF_PSEUDO_MAP_IDX, or BPF_PSEUDO_MAP_IDX_VALUE and the offset into
+	 * element 0's value in the upper half; or by address, a struct skep_map *
+	 * with BPF_PSEUDO_MAP_FD, the address in a value with
+	 * BPF_PSEUDO_MAP_VALUE.  The program takes a reference on each map.
 	 */
 	struct skep_map *const *maps;
 	uint32_t nr_maps;

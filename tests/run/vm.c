@@ -90,19 +90,13 @@ static bool make_prog(struct state *s, int n)
 
 	memcpy(insns, text->insns, text->nr * sizeof(*insns));
 	for (i = 0; i + 1 < text->nr; i++) {
-		uint64_t at;
-		uint32_t zero = 0;
-
-		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW) || !insns[i].src_reg ||
-		    insns[i].src_reg > BPF_PSEUDO_MAP_VALUE || insns[i].imm < 0 ||
-		    insns[i].imm >= s->test->nr_maps)
+		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
-		at = (uintptr_t)s->maps[insns[i].imm];
-		if (insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)
-			at = (uintptr_t)skep_map_lookup(s->maps[insns[i].imm], &zero, 0) +
-			     (uint32_t)insns[i + 1].imm;
-		insns[i].imm = (int32_t)at;
-		insns[++i].imm = (int32_t)(at >> 32);
+		if (insns[i].src_reg == BPF_PSEUDO_MAP_FD)
+			insns[i].src_reg = BPF_PSEUDO_MAP_IDX;
+		else if (insns[i].src_reg == BPF_PSEUDO_MAP_VALUE)
+			insns[i].src_reg = BPF_PSEUDO_MAP_IDX_VALUE;
+		i++;
 	}
 	ret = skep_vm_prog_create(&s->progs[n], insns, (uint32_t)text->nr, &opts, &err);
 	free(insns);
