@@ -25,12 +25,13 @@ static int xdp_link(const struct skep_attach *a, uint32_t flags)
 int skep_attach_xdp(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
 {
 	char name[IF_NAMESIZE] = "?", what[64];
+	bool exists;
 	int link;
 
 	if (a->ifindex <= 0)
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "program '%s': XDP needs a network device; name one", a->prog);
-	if_indextoname((unsigned int)a->ifindex, name);
+	exists = if_indextoname((unsigned int)a->ifindex, name) != NULL;
 	snprintf(what, sizeof(what), "xdp on %s", name);
 	/* Without a mode the kernel takes the driver's, or its own if the driver has none. */
 	link = xdp_link(a, 0);
@@ -50,7 +51,7 @@ int skep_attach_xdp(const struct skep_attach *a, struct skep_links *links, struc
 				 "program '%s': %s has an XDP program already; "
 				 "`ip link set dev %s xdp off` removes it",
 				 a->prog, name, name);
-	if (link == -ENODEV)
+	if (link == -ENODEV || (link == -EINVAL && !exists))
 		return skep_fail(err, SKEP_E_ATTACH, ENODEV,
 				 "program '%s': there is no network device with index %d", a->prog,
 				 a->ifindex);

@@ -27,6 +27,12 @@ int skep_attach_to_event(const struct skep_attach *a, const struct skep_event *e
 	attr.link_create.target_fd = (uint32_t)event;
 	attr.link_create.attach_type = BPF_PERF_EVENT;
 	link = skep_sys_bpf(a->sys, BPF_LINK_CREATE, &attr, sizeof(attr.link_create));
+	if (link == -EINVAL && !a->sys->why[0])
+		return skep_fail(
+			err, SKEP_E_ATTACH, EINVAL,
+			"program '%s': %s: the kernel refuses the link; it has to be 5.15 or "
+			"newer, and the program of a type for this event",
+			a->prog, what);
 	if (link < 0)
 		return skep_attach_refused(a, link, what, err);
 	ret = skep_links_add(links, link);

@@ -36,11 +36,9 @@ static bool executable(const char *path, int *why)
 {
 	struct stat st;
 
-	if (stat(path, &st) < 0) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			*why = errno;
+	/* A folder of PATH that may not be searched is as good as an empty one. */
+	if (stat(path, &st) < 0)
 		return false;
-	}
 	if (S_ISREG(st.st_mode) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0)
 		return true;
 	*why = EACCES;

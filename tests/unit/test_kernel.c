@@ -5,9 +5,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/perf_event.h>
+#include <net/if.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -476,6 +480,129 @@ static void test_command(struct skep_sys *sys)
 	skep_err_deinit(&err);
 }
 
+/* Sends @n frames out of device @ifindex. */
+static void send_frames(int ifindex, int n)
+{
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = ifindex, .sll_halen = 6};
+	unsigned char frame[64] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2,
+				   0,	 0,    0,    0,	   1,	 0x88, 0xb5};
+	SKEP_AUTO_CLOSE int fd = socket(AF_PACKET, SOCK_RAW, 0);
+
+	memset(to.sll_addr, 0xff, 6);
+	while (n-- > 0)
+		if (sendto(fd, frame, sizeof(frame), 0, (void *)&to, sizeof(to)) < 0)
+			printf("# sendto: %s\n", strerror(errno));
+}
+
+/* Counts the frames of our EtherType 0x88b5 and drops them; others pass. */
+static int load_xdp(struct skep_sys *sys, const struct skep_event_def *def, int map)
+{
+	const struct bpf_insn insns[] = {
+		INSN(BPF_LDX | BPF_MEM | BPF_W, 2, 1, 0, 0),
+		INSN(BPF_LDX | BPF_MEM | BPF_W, 3, 1, 4, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_PASS),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_X, 4, 2, 0, 0),
+		INSN(BPF_ALU64 | BPF_ADD | BPF_K, 4, 0, 0, 14),
+		INSN(BPF_JMP | BPF_JGT | BPF_X, 4, 3, 7, 0),
+		INSN(BPF_LDX | BPF_MEM | BPF_H, 5, 2, 12, 0),
+		INSN(BPF_JMP | BPF_JNE | BPF_K, 5, 0, 5, 0xb588),
+		INSN(BPF_LD | BPF_IMM | BPF_DW, 1, BPF_PSEUDO_MAP_VALUE, 0, map),
+		INSN(0, 0, 0, 0, 0),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 2, 0, 0, 1),
+		INSN(BPF_STX | BPF_ATOMIC | BPF_DW, 1, 2, 0, BPF_ADD),
+		INSN(BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, XDP_DROP),
+		INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0),
+	};
+
+	return load(sys, def, "", insns, SKEP_ARRAY_SIZE(insns));
+}
+
+/* In a network namespace of its own, which ends with this process. */
+static void test_xdp(struct skep_sys *sys)
+{
+	const char *args;
+	struct skep_attach a = {
+		.sys = sys, .def = skep_event_find("xdp", &args, NULL), .prog = "x"};
+	int map = map_create(sys, BPF_MAP_TYPE_ARRAY, 4, 8, 1);
+	struct skep_links links = {0}, second = {0};
+
+	if (unshare(CLONE_NEWNET) < 0 ||
+	    system("ip link add v0 type veth peer name v1 2>/dev/null && ip link set v0 up && "
+		   "ip link set v1 up") != 0) {
+		ok(true, "xdp # SKIP no veth pairs here");
+		skep_sys_close(sys, map);
+		return;
+	}
+	a.args = "";
+	a.prog_fd = load_xdp(sys, a.def, map);
+	ok(skep_attach_prog(&a, &links, &err) < 0, "no device: %s", err.msg);
+	skep_err_deinit(&err);
+	a.ifindex = 999;
+	skep_attach_prog(&a, &links, &err);
+	is_str(err.msg, "program 'x': there is no network device with index 999", "no such device");
+	skep_err_deinit(&err);
+	a.ifindex = (int)if_nametoindex("v0");
+	is_int(skep_attach_prog(&a, &links, &err), 0, "xdp attaches to a veth device");
+	skep_attach_prog(&a, &second, &err);
+	is_str(err.msg,
+	       "program 'x': v0 has an XDP program already; `ip link set dev v0 xdp off` removes "
+	       "it",
+	       "a second one does not");
+	skep_err_deinit(&err);
+	send_frames((int)if_nametoindex("v1"), 25);
+	is_int((long long)counter(sys, map), 25, "it saw the 25 frames");
+	skep_links_deinit(&links, sys);
+	send_frames((int)if_nametoindex("v1"), 5);
+	is_int((long long)counter(sys, map), 25, "detached, it sees none");
+	skep_links_deinit(&second, sys);
+	skep_sys_close(sys, a.prog_fd);
+	skep_sys_close(sys, map);
+}
+
+static int open_fds(void)
+{
+	int n = 0, fd;
+
+	for (fd = 0; fd < 256; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Whatever call of attaching fails: an error, and nothing stays open. */
+static void test_inject(const char *sec, int cmd, int calls)
+{
+	int before = open_fds(), nth, bad = 0;
+	struct skep_sys *sys;
+	struct attachment at;
+
+	for (nth = 1; nth <= calls; nth++) {
+		sys = skep_sys_inject_create(skep_sys_kernel_create(NULL), cmd, nth, ENOMEM);
+		bad += attach(sys, sec, -1, 0, &at) != -ENOMEM || at.links.fds.len ||
+		       !strstr(err.msg, "Cannot allocate memory");
+		detach(sys, &at);
+		skep_sys_destroy(sys);
+	}
+	is_int(bad, 0, sec);
+	is_int(open_fds(), before, "no descriptor stays open");
+}
+
+static void test_inject_perf(int cmd, int calls)
+{
+	struct skep_event ev = {.kind = SKEP_EVENT_PRINTK, .pid = -1};
+	int before = open_fds(), nth, bad = 0;
+	struct skep_perf perf;
+	struct skep_sys *sys;
+
+	for (nth = 1; nth <= calls; nth++) {
+		sys = skep_sys_inject_create(skep_sys_kernel_create(NULL), cmd, nth, EMFILE);
+		bad += skep_perf_open(&perf, sys, &ev, -1, 1, &err) != -EMFILE || perf.bufs.len;
+		skep_err_deinit(&err);
+		skep_sys_destroy(sys);
+	}
+	is_int(bad, 0, "buffers of which one cannot be opened");
+	is_int(open_fds(), before, "no descriptor stays open");
+}
+
 int main(void)
 {
 	struct skep_sys *sys = skep_sys_kernel_create(NULL);
@@ -520,6 +647,13 @@ int main(void)
 	test_refusal(sys, "uprobe/libc.so.6",
 		     "program 'test': a uprobe is PATH:FUNCTION[+OFFSET], as in "
 		     "\"uprobe/libc.so.6:malloc\", not \"libc.so.6\"");
+	test_inject("tp/syscalls/sys_enter_getppid", BPF_LINK_CREATE, 1);
+	test_inject("tp/syscalls/sys_enter_getppid", -2, 1);
+	test_inject("raw_tp/sys_enter", BPF_RAW_TRACEPOINT_OPEN, 1);
+	test_inject("perf_event", -2, (int)sysconf(_SC_NPROCESSORS_ONLN));
+	test_inject("perf_event", BPF_LINK_CREATE, (int)sysconf(_SC_NPROCESSORS_ONLN));
+	test_inject_perf(-2, (int)sysconf(_SC_NPROCESSORS_ONLN));
+	test_xdp(sys);
 	skep_sys_destroy(sys);
 	return done();
 }
