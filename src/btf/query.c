@@ -130,7 +130,8 @@ static int field(const struct skep_btf *btf, uint32_t id, const char *name, uint
 	if (!t || !skep_btf_is_composite(t) || depth > SKEP_BTF_DEPTH)
 		return -ENOENT;
 	m = skep_btf_members(t);
-	for (i = 0; i < skep_btf_vlen(t) && *budget; i++, --*budget) {
+	for (i = 0; i < skep_btf_vlen(t) && *budget; i++) {
+		--*budget;
 		skep_btf_member(btf, t, i, &off, &bits);
 		s = skep_btf_str(btf, m[i].name_off);
 		if (!strcmp(s, name)) {
@@ -152,7 +153,7 @@ static int field(const struct skep_btf *btf, uint32_t id, const char *name, uint
 int skep_btf_field(const struct skep_btf *btf, uint32_t id, const char *name, uint32_t *bit_off,
 		   uint32_t *bit_size)
 {
-	uint32_t budget = 1 << 20;
+	uint32_t budget = 1 << 18;
 
 	return *name ? field(btf, id, name, bit_off, bit_size, 0, &budget) : -ENOENT;
 }

@@ -186,7 +186,8 @@ static int columns(struct columns *c, const struct skep_btf_column *at, int dept
 	    depth == SKEP_BTF_DEPTH || c->n >= MAX_COLUMNS || !c->budget)
 		return add_column(c, *at);
 	m = skep_btf_members(t);
-	for (i = 0; i < skep_btf_vlen(t) && ret == 0 && c->budget; i++, c->budget--) {
+	for (i = 0; i < skep_btf_vlen(t) && ret == 0 && c->budget; i++) {
+		c->budget--;
 		sub = (struct skep_btf_column){.type = m[i].type};
 		skep_btf_member(c->btf, t, i, &off, &sub.bit_size);
 		sub.bit_off = at->bit_off + off;

@@ -107,7 +107,7 @@ struct pointers {
 	struct empty e;
 	struct {
 		int x;
-	} *anon, list[2];
+	} * anon, list[2];
 	enum { INNER_A, INNER_B } inner;
 	enum byte by;
 	enum half ha;

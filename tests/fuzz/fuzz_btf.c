@@ -84,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		relocate(btf, data + end, size - end);
 	skep_btf_check(btf, NULL);
 	n = skep_btf_nr(btf);
-	for (id = 0; id <= n && id < 64; id++)
+	for (id = 0; id <= n && id < 24; id++)
 		look(btf, id, data, size);
 	skep_btf_dump_c(&buf, btf, NULL, NULL);
 	skep_buf_deinit(&buf);
