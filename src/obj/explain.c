@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * From a verifier's log to what a person can act on.
+ *
+ * The log's last words name the cause; the instructions before them are the
+ * path that led there, which is told in source lines.  What usually helps
+ * stands in a table of the kernel's messages (kernel/bpf/verifier.c), by a
+ * part of them that has not changed between releases.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "btf/btf.h"
+#include "obj/load_int.h"
+
+#define PATH_INSNS  12
+#define POISON_CORE 195896080
+
+/* The more telling rows stand first. */
+static const struct {
+	const char *message, *advice;
+} advices[] = {
+	{"map_value_or_null",
+	 "the look-up may have found nothing: test the pointer for NULL first"},
+	{"mem_or_null", "the reservation may have failed: test the pointer for NULL first"},
+	{"or_null_", "the pointer may be NULL: test it first"},
+	{"_or_null'", "the pointer may be NULL: test it first"},
+	{"invalid access to packet",
+	 "compare the end of what is read with ctx->data_end before reading"},
+	{"GPL-restricted", "the helper is for GPL programs: char LICENSE[] SEC(\"license\") = "
+			   "\"GPL\""},
+	{"GPL compatible", "this needs a GPL licence: char LICENSE[] SEC(\"license\") = \"GPL\""},
+	{"cannot use helper", "the helper is not for this kind of program: use another section "
+			      "name, or another helper"},
+	{"unknown func", "this kernel or this kind of program does not have the helper"},
+	{"invalid func", "this kernel or this kind of program does not have the helper"},
+	{"invalid mem access 'scalar'",
+	 "a number is used as a pointer: read memory of the kernel with bpf_probe_read_kernel() or "
+	 "BPF_CORE_READ(), that of the process with bpf_probe_read_user()"},
+	{"invalid mem access 'inv'",
+	 "a number is used as a pointer: read memory of the kernel with bpf_probe_read_kernel() or "
+	 "BPF_CORE_READ(), that of the process with bpf_probe_read_user()"},
+	{"R0 !read_ok", "the program ends without a return value on some path: return one"},
+	{"!read_ok", "the variable is used before it is set, or across a call that destroys it"},
+	{"back-edge", "this kernel wants loops unrolled: #pragma unroll, or bpf_loop()"},
+	{"infinite loop", "bound the loop with a constant, or use bpf_loop()"},
+	{"too large. Processed", "a loop has too many turns for the verifier: bound it tighter, or "
+				 "use bpf_loop()"},
+	{"sequence of", "too many branches: split the program, or use bpf_loop()"},
+	{"misaligned", "read the field with a packed type or bpf_probe_read*()"},
+	{"combined stack size", "put large variables into a per-CPU array map instead"},
+	{"stack depth", "put large variables into a per-CPU array map instead"},
+	{"invalid write to stack", "the stack ends at 512 bytes: check the index, or use a map"},
+	{"invalid read from stack", "it reads outside of or before anything was put there: set the "
+				    "variable (= {}) first"},
+	{"indirect access to stack", "set the variable (= {}) before its address is passed on"},
+	{"indirect read from stack", "set the variable (= {}) before its address is passed on"},
+	{"invalid access to map value", "the offset may lie outside of the value: compare the "
+					"index with the array's size before"},
+	{"makes pkt pointer be out of bounds", "mask or compare the offset before adding it"},
+	{"unbounded memory access", "the size has no upper limit: compare it, or mask it with & "
+				    "(SIZE - 1)"},
+	{"unbounded variable-offset", "the offset has no limit: compare it with one before"},
+	{"min value is negative", "the number may be negative: make it unsigned, or test for < 0"},
+	{"invalid zero-sized read", "the size may be 0: test for it before"},
+	{"dereference of modified ctx", "use the context pointer itself, without adding to it"},
+	{"invalid bpf_context access", "this kind of program's context has no such field there"},
+	{"Unreleased reference", "what was reserved or acquired must be submitted, discarded or "
+				 "released on every path"},
+	{"unreachable insn", "remove the code that nothing leads to"},
+	{"At program exit", "return one of the values this kind of program may return"},
+	{"pointer comparison prohibited", "such pointers may not be compared"},
+	{"leaks addr", "unprivileged programs may not store kernel addresses"},
+	{"only read from bpf_array", "the map's content cannot be used like that"},
+	{"write into map forbidden", "the variable is const: .rodata is frozen"},
+	{"type=scalar expected=", "a pointer is wanted here, not a number"},
+};
+
+struct lines {
+	SKEP_VEC(const char *) v;
+	char *text;
+};
+
+static void lines_deinit(struct lines *lines)
+{
+	skep_vec_deinit(&lines->v);
+	free(lines->text);
+}
+
+static int split(struct lines *lines, const char *log)
+{
+	char *p, *end;
+
+	lines->text = strdup(log);
+	if (!lines->text)
+		return -ENOMEM;
+	for (p = lines->text; *p; p = end) {
+		end = strchrnul(p, '\n');
+		if (*end)
+			*end++ = '\0';
+		if (skep_vec_push(&lines->v, p))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* The index of an instruction line, "12: (85) call ..."; -1: another line. */
+static long insn_of(const char *line)
+{
+	char *end;
+	long n;
+
+	if (!isdigit((unsigned char)*line))
+		return -1;
+	n = strtol(line, &end, 10);
+	return end[0] == ':' && end[1] == ' ' && end[2] == '(' && isxdigit((unsigned char)end[3])
+		       ? n
+		       : -1;
+}
+
+/* Lines that tell what the verifier did, not what it thinks. */
+static bool is_chatter(const char *line)
+{
+	static const char *const starts[] = {
+		"processed ",
+		"verification time",
+		"stack depth",
+		"mark_precise",
+		"last_idx",
+		"regs=",
+		"from ",
+		"propagating",
+		"parent ",
+		"Func#",
+		"func#",
+		"Validating ",
+		"Live regs",
+		"; ",
+		"arg#",
+		"caller:",
+		"callee:",
+		"max_states",
+		"frame",
+		"returning from callee",
+		"to caller at",
+		"reg type",
+		" ",
+	};
+	size_t i;
+
+	if (!*line || insn_of(line) >= 0)
+		return true;
+	for (i = 0; i < SKEP_ARRAY_SIZE(starts); i++)
+		if (!strncmp(line, starts[i], strlen(starts[i])))
+			return true;
+	/* "12: R0=..." and "R0=...": register states */
+	line += strspn(line, "0123456789:");
+	line += strspn(line, " ");
+	return *line == 'R' && isdigit((unsigned char)line[1]) &&
+	       (strchr(line, '=') && strcspn(line, "=") <= strcspn(line, " "));
+}
+
+/* The last line that is a judgement; its index, or -1. */
+static long find_reason(const struct lines *lines)
+{
+	long i;
+
+	for (i = (long)lines->v.len - 1; i >= 0; i--)
+		if (!is_chatter(lines->v.data[i]))
+			return i;
+	return -1;
+}
+
+static const char *find_advice(const struct lines *lines, long reason)
+{
+	size_t i;
+	long k;
+
+	/* Some judgements take two lines. */
+	for (k = reason; k >= 0 && k > reason - 2 && insn_of(lines->v.data[k]) < 0; k--)
+		for (i = 0; i < SKEP_ARRAY_SIZE(advices); i++)
+			if (strstr(lines->v.data[k], advices[i].message))
+				return advices[i].advice;
+	return NULL;
+}
+
+/* What the verifier last knew of the register that @reason names, "R6=..."; false: nothing. */
+static bool find_state(const struct lines *lines, long reason, char *out, size_t size)
+{
+	const char *r = lines->v.data[reason], *p = NULL, *q;
+	char reg[8];
+	int depth = 0;
+	size_t n = 0;
+	long i;
+
+	if (r[0] != 'R' || !isdigit((unsigned char)r[1]))
+		return false;
+	snprintf(reg, sizeof(reg), "R%.*s",
+		 (int)strspn(r + 1, "0123456789") > 2 ? 2 : (int)strspn(r + 1, "0123456789"),
+		 r + 1);
+	for (i = reason - 1; i >= 0 && !p; i--) {
+		for (q = lines->v.data[i]; (q = strstr(q, reg)); q++) {
+			const char *after = q + strlen(reg);
+
+			if (*after == '=' || (!strncmp(after, "_w=", 3)) ||
+			    (!strncmp(after, "_rw=", 4)))
+				p = q;
+		}
+	}
+	if (!p)
+		return false;
+	for (; *p && n + 1 < size && (depth > 0 || *p != ' '); p++) {
+		depth += *p == '(';
+		depth -= *p == ')';
+		out[n++] = *p;
+	}
+	out[n] = '\0';
+	return true;
+}
+
+/* The last instructions before line @reason under the source lines they come from. */
+static void tell_path(const struct skep_load *load, const struct skep_image *image,
+		      const struct lines *lines, long reason, struct skep_buf *buf)
+{
+	const char *file, *text, *last_text = NULL;
+	uint32_t line, last_line = 0;
+	long i, first = reason, n = 0;
+
+	for (i = reason - 1; i >= 0 && n < PATH_INSNS; i--) {
+		if (insn_of(lines->v.data[i]) < 0)
+			continue;
+		n++;
+		first = i;
+	}
+	for (i = first; i < reason; i++) {
+		const char *l = lines->v.data[i];
+		int len = (int)strcspn(l, ";");
+
+		if (insn_of(l) < 0)
+			continue;
+		if (skep_image_source(load, image, (uint32_t)insn_of(l), &file, &text, &line) &&
+		    (line != last_line || text != last_text)) {
+			skep_buf_printf(buf, "%s:%u: %s\n", file, line, text + strspn(text, " \t"));
+			last_line = line;
+			last_text = text;
+		}
+		while (len && isspace((unsigned char)l[len - 1]))
+			len--;
+		skep_buf_printf(buf, "    %.*s\n", len, l);
+	}
+}
+
+/* "195896080" in a refused call is the mark of a CO-RE record that fits nothing. */
+static const struct bpf_core_relo *find_poison(const struct skep_load *load, const char *reason)
+{
+	const char *hash = strrchr(reason, '#');
+	unsigned long n = hash ? strtoul(hash + 1, NULL, 10) : 0;
+
+	return n >= POISON_CORE && n - POISON_CORE < load->obj->nr_core
+		       ? &load->obj->core[n - POISON_CORE]
+		       : NULL;
+}
+
+static int fail_poison(const struct skep_load *load, const struct skep_obj_func *func,
+		       const struct bpf_core_relo *rec, int ret, struct skep_err *err)
+{
+	return skep_fail(err, SKEP_E_CORE_UNRESOLVED, -ret,
+			 "%s: program '%s' uses a field or value of '%s' (access %s) that this "
+			 "kernel does not have; guard it with bpf_core_field_exists()",
+			 load->obj->name, func->name, skep_btf_name(load->obj->btf, rec->type_id),
+			 skep_btf_str(load->obj->btf, rec->access_str_off));
+}
+
+static void fill_place(struct skep_err *err, long insn, const char *file, uint32_t line)
+{
+	if (!err)
+		return;
+	err->insn = (int)insn;
+	if (file) {
+		snprintf(err->file, sizeof(err->file), "%s", file);
+		err->line = (int)line;
+	}
+}
+
+void skep_load_explain(const struct skep_load *load, const struct skep_image *image,
+		       const struct skep_obj_func *func, int ret, const char *log,
+		       struct skep_err *err)
+{
+	SKEP_AUTO(lines_deinit) struct lines lines = {0};
+	SKEP_AUTO(skep_buf_deinit) struct skep_buf buf = SKEP_BUF_INIT;
+	const char *file = NULL, *text, *advice, *base;
+	const struct bpf_core_relo *poison;
+	long reason, insn = -1, i;
+	char state[256], where[192] = "";
+	uint32_t line = 0;
+
+	if (split(&lines, log) || (reason = find_reason(&lines)) < 0) {
+		skep_fail(err, SKEP_E_PROG_REJECTED, -ret,
+			  "%s: program '%s' was rejected (%s) without a reason", load->obj->name,
+			  func->name, skep_errno_name(-ret));
+		return;
+	}
+	for (i = reason; i >= 0 && insn < 0; i--)
+		insn = insn_of(lines.v.data[i]);
+	if (insn >= 0 && skep_image_source(load, image, (uint32_t)insn, &file, &text, &line)) {
+		base = strrchr(file, '/');
+		snprintf(where, sizeof(where), "%s:%u: ", base ? base + 1 : file, line);
+	} else {
+		file = NULL;
+	}
+	advice = find_advice(&lines, reason);
+	poison = find_poison(load, lines.v.data[reason]);
+	if (poison)
+		fail_poison(load, func, poison, ret, err);
+	else
+		skep_fail(err, SKEP_E_PROG_REJECTED, -ret, "%s: program '%s': %s%s%s%s",
+			  load->obj->name, func->name, where, lines.v.data[reason],
+			  advice ? "; " : "", advice ? advice : "");
+	fill_place(err, insn, file, line);
+	tell_path(load, image, &lines, reason, &buf);
+	skep_buf_printf(&buf, "%s\n", lines.v.data[reason]);
+	if (find_state(&lines, reason, state, sizeof(state)))
+		skep_buf_printf(&buf, "What is known there: %s\n", state);
+	if (advice && !poison)
+		skep_buf_printf(&buf, "What helps: %s.\n", advice);
+	skep_err_take_detail(err, skep_buf_take(&buf));
+}

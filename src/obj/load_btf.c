@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Types at load time: the object's own go into the engine, and CO-RE records
+ * are resolved against those of the kernel it is to run on.
+ *
+ * The kernel's BTF is opened only when a program to be loaded needs it: that
+ * is half of the time and memory of starting.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "btf/btf.h"
+#include "btf/core.h"
+#include "obj/load_int.h"
+#include "sys/uapi.h"
+
+/* The kernel wants names on the parameters of functions, and none extern. */
+static void fix_func(const struct skep_btf *btf, char *copy, struct btf_type *func)
+{
+	const struct btf_type *proto = skep_btf_type(btf, func->type);
+	struct btf_param *param;
+	size_t len;
+	uint32_t i;
+
+	func->info = func->info & ~0xffffu;
+	func->info |= BTF_FUNC_GLOBAL;
+	if (!proto || skep_btf_kind(proto) != BTF_KIND_FUNC_PROTO)
+		return;
+	param = (struct btf_param *)(copy +
+				     ((const char *)proto - (const char *)skep_btf_raw(btf, &len)) +
+				     sizeof(*proto));
+	for (i = 0; i < skep_btf_vlen(proto); i++)
+		if (!param[i].name_off && param[i].type)
+			param[i].name_off = func->name_off;
+}
+
+/*
+ * A DATASEC of what the kernel provides has no place the kernel would accept.
+ * A struct with as many members is as long and means nothing to it.
+ */
+static void fix_datasec(struct btf_type *t, uint32_t int_id)
+{
+	uint32_t i, n = BTF_INFO_VLEN(t->info);
+	struct btf_member *m = (struct btf_member *)(t + 1);
+
+	t->name_off = 0;
+	t->info = (BTF_KIND_STRUCT << 24) | n;
+	t->size = 4 * n;
+	for (i = 0; i < n; i++)
+		m[i] = (struct btf_member){.type = int_id, .offset = 32 * i};
+}
+
+static void fix_types(struct skep_load *load, char *copy)
+{
+	const struct skep_btf *btf = load->obj->btf;
+	struct skep_btf_iter it = {.btf = btf};
+	uint32_t i, int_id = 0;
+	struct btf_type *t;
+	const char *raw;
+	size_t len;
+
+	raw = skep_btf_raw(btf, &len);
+	while (!int_id && skep_btf_next(&it))
+		if (skep_btf_kind(it.t) == BTF_KIND_INT && it.t->size == 4)
+			int_id = it.id;
+	it = (struct skep_btf_iter){.btf = btf};
+	while (skep_btf_next(&it)) {
+		t = (struct btf_type *)(copy + ((const char *)it.t - raw));
+		if (skep_btf_kind(it.t) == BTF_KIND_FUNC && skep_btf_vlen(it.t) == BTF_FUNC_EXTERN)
+			fix_func(btf, copy, t);
+		else if (skep_btf_kind(it.t) == BTF_KIND_DATASEC && !it.t->size && int_id)
+			fix_datasec(t, int_id);
+	}
+	/* Hidden functions are verified with their callers, as static ones. */
+	for (i = 0; i < load->obj->nr_funcs; i++) {
+		const struct skep_obj_func *func = &load->obj->funcs[i];
+		const struct btf_type *ft = func->type ? skep_btf_type(btf, func->type) : NULL;
+
+		if (!ft || func->global || skep_btf_vlen(ft) != BTF_FUNC_GLOBAL)
+			continue;
+		t = (struct btf_type *)(copy + ((const char *)ft - raw));
+		t->info &= ~0xffffu;
+	}
+}
+
+/* Not having types in the engine costs explanations, never the program. */
+void skep_load_types(struct skep_load *load)
+{
+	SKEP_AUTO_FREE char *copy = NULL;
+	union bpf_attr attr;
+	const void *raw;
+	size_t len;
+	int fd;
+
+	load->btf_fd = -1;
+	if (!load->obj->btf)
+		return;
+	raw = skep_btf_raw(load->obj->btf, &len);
+	copy = malloc(len);
+	if (!copy)
+		return;
+	memcpy(copy, raw, len);
+	fix_types(load, copy);
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (uintptr_t)copy;
+	attr.btf_size = len;
+	fd = skep_sys_bpf(load->sys, BPF_BTF_LOAD, &attr,
+			  offsetof(union bpf_attr, btf_log_level) + sizeof(attr.btf_log_level));
+	if (fd == -EPERM && skep_load_raise_rlimit(load))
+		fd = skep_sys_bpf(load->sys, BPF_BTF_LOAD, &attr,
+				  offsetof(union bpf_attr, btf_log_level) +
+					  sizeof(attr.btf_log_level));
+	load->btf_fd = fd < 0 ? -1 : fd;
+	/* Without permission the programs do not load either, and say why. */
+	if (fd < 0 && fd != -EPERM && fd != -EOPNOTSUPP)
+		skep_warn(load->sys->log,
+			  "%s: the kernel does not take the object's types (%s): programs load "
+			  "without function and line information",
+			  load->obj->name, skep_errno_name(-fd));
+}
+
+int skep_load_target(struct skep_load *load, struct skep_err *err)
+{
+	int ret;
+
+	if (load->target)
+		return 0;
+	ret = load->opts.btf ? skep_btf_open_file(&load->target, load->opts.btf, NULL, err)
+			     : skep_btf_open_kernel(&load->target, err);
+	return ret < 0 ? ret : 0;
+}
+
+static int apply(struct skep_load *load, struct skep_core *core, struct skep_obj_func *func,
+		 const struct skep_obj_relo *relo, struct skep_err *err)
+{
+	const struct bpf_core_relo *rec = &load->obj->core[relo->target];
+	struct skep_core_result res;
+	const char *file, *text;
+	uint32_t line, col;
+	char what[256];
+	int ret;
+
+	ret = skep_core_resolve(core, rec, &res, err);
+	if (!ret)
+		ret = skep_core_patch(&func->insns[relo->insn], func->nr_insns - relo->insn,
+				      relo->insn, relo->target, &res, err);
+	if (!ret)
+		return 0;
+	skep_wrap(err, ret, "%s", skep_core_describe(core, rec, what, sizeof(what)));
+	if (skep_obj_source(load->obj, func, relo->insn, &file, &text, &line, &col))
+		skep_wrap(err, ret, "%s:%u", file, line);
+	return skep_wrap(err, ret, "%s: function '%s'", load->obj->name, func->name);
+}
+
+static int count_core(const struct skep_load *load)
+{
+	uint32_t i, k;
+	int n = 0;
+
+	for (i = 0; i < load->obj->nr_funcs; i++)
+		for (k = 0; load->needed[i] && k < load->funcs[i].nr_relos; k++)
+			n += load->funcs[i].relos[k].kind == SKEP_RELO_CORE;
+	return n;
+}
+
+int skep_load_core(struct skep_load *load, struct skep_err *err)
+{
+	const struct skep_obj *obj = load->obj;
+	struct skep_core *core;
+	uint32_t i, k;
+	int ret;
+
+	if (!obj->nr_core || !count_core(load))
+		return 0;
+	ret = skep_load_target(load, err);
+	if (ret)
+		return skep_wrap(err, ret, "%s: CO-RE needs the kernel's types", obj->name);
+	core = skep_core_create(obj->btf, load->target, err);
+	if (!core)
+		return -ENOMEM;
+	ret = skep_core_prepare(core, obj->core, obj->nr_core, err);
+	for (i = 0; !ret && i < obj->nr_funcs; i++) {
+		struct skep_obj_func *func = &load->funcs[i];
+
+		/* One function that does not fit this kernel is no reason to refuse the rest. */
+		for (k = 0; load->needed[i] && k < func->nr_relos; k++)
+			if (func->relos[k].kind == SKEP_RELO_CORE &&
+			    apply(load, core, func, &func->relos[k], &load->func_errs[i]))
+				break;
+	}
+	skep_core_destroy(core);
+	return ret;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Private to src/obj: an object while it is loaded.
+ *
+ * The object itself stays as it is; functions are copied, edited and linked
+ * into one image a program, in which all indices count from the image's start.
+ */
+#ifndef SKEP_OBJ_LOAD_INT_H
+#define SKEP_OBJ_LOAD_INT_H
+
+#include "base/vec.h"
+#include "obj/load.h"
+
+struct skep_btf;
+struct skep_losses;
+
+/* What this kernel turned out not to take; found by trying, kept for the next try. */
+enum skep_drop {
+	SKEP_DROP_LINES = 1 << 0, /* line info */
+	SKEP_DROP_TYPES = 1 << 1, /* func info, BTF of programs */
+	SKEP_DROP_NAMES = 1 << 2,
+	SKEP_DROP_MAP_BTF = 1 << 3,
+	SKEP_DROP_MMAP = 1 << 4,
+	SKEP_DROP_ATTACH_TYPE = 1 << 5,
+};
+
+struct skep_load {
+	struct skep_loaded *loaded;
+	struct skep_obj *obj;
+	struct skep_sys *sys;
+	struct skep_load_opts opts;
+	struct skep_arena arena;
+	struct skep_obj_func *funcs; /* obj->nr_funcs copies */
+	struct skep_err *func_errs; /* why a function cannot be part of a program */
+	bool *needed; /* functions that the programs to load reach */
+	SKEP_VEC(struct skep_obj_map) own_maps; /* indices from obj->nr_maps on */
+	unsigned int drop; /* enum skep_drop */
+	bool rlimit_raised;
+	int btf_fd; /* the object's types in the engine, -1: none */
+	struct skep_btf *target; /* types of the kernel it runs on, opened when needed */
+	/* scope.c */
+	uint32_t scope_map; /* map index, SKEP_NO_MAP: none */
+	int scope_progs[2]; /* descriptors, -1: none */
+	struct skep_links scope_links;
+	/* losses.c */
+	struct skep_losses *losses; /* NULL: not counted */
+};
+
+#define SKEP_NO_MAP UINT32_MAX
+
+/* A function's place in an image. */
+struct skep_image_func {
+	uint32_t func, start, nr;
+};
+
+/* A program with all it calls. */
+struct skep_image {
+	SKEP_VEC(struct bpf_insn) insns;
+	SKEP_VEC(struct skep_obj_relo) relos; /* MAP, DATA and EXTERN */
+	SKEP_VEC(struct skep_image_func) funcs; /* by start */
+	SKEP_VEC(struct bpf_func_info) func_info;
+	SKEP_VEC(struct bpf_line_info) line_info;
+};
+
+/* link.c */
+int skep_image_link(struct skep_load *load, uint32_t func, struct skep_image *image,
+		    struct skep_err *err);
+/* Puts descriptors into the image; fails for maps and symbols that are not there. */
+int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct skep_err *err);
+void skep_image_deinit(struct skep_image *image);
+/* "file.c:12: text" of image instruction @insn into @buf, and line and file; false: not known. */
+bool skep_image_source(const struct skep_load *load, const struct skep_image *image, uint32_t insn,
+		       const char **file, const char **text, uint32_t *line);
+
+/* load_btf.c */
+void skep_load_types(struct skep_load *load);
+int skep_load_core(struct skep_load *load, struct skep_err *err);
+int skep_load_target(struct skep_load *load, struct skep_err *err);
+
+/* load_map.c */
+int skep_load_maps(struct skep_load *load, struct skep_err *err);
+/* The index of a new map of skep's own; its init (if any) is @value_size bytes of the arena. */
+uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *spec);
+/* For kernels before 5.11, which count BPF memory as locked; true the first time. */
+bool skep_load_raise_rlimit(struct skep_load *load);
+void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name);
+
+/* load_prog.c */
+int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,
+		   struct skep_err *err);
+
+/* explain.c: the verifier's log becomes a sentence and a trimmed explanation in @err. */
+void skep_load_explain(const struct skep_load *load, const struct skep_image *image,
+		       const struct skep_obj_func *func, int ret, const char *log,
+		       struct skep_err *err);
+
+/* scope.c */
+int skep_scope_prepare(struct skep_load *load, struct skep_err *err);
+int skep_scope_start(struct skep_load *load, struct skep_err *err);
+void skep_scope_deinit(struct skep_load *load);
+
+/* losses.c */
+int skep_losses_prepare(struct skep_load *load, struct skep_err *err);
+void skep_losses_deinit(struct skep_load *load);
+
+#endif

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Creates the maps of an object, fills its data sections and freezes what is
+ * constant.  The full form is tried first; what an old kernel does not know
+ * (types, names, mapped arrays) is left away only once it refused.
+ */
+#include <ctype.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "obj/load_int.h"
+#include "sys/uapi.h"
+
+void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name)
+{
+	size_t i;
+
+	memset(out, 0, BPF_OBJ_NAME_LEN);
+	for (i = 0; name[i] && i < BPF_OBJ_NAME_LEN - 1; i++)
+		out[i] = isalnum((unsigned char)name[i]) || name[i] == '.' ? name[i] : '_';
+}
+
+bool skep_load_raise_rlimit(struct skep_load *load)
+{
+	struct rlimit lim = {RLIM_INFINITY, RLIM_INFINITY};
+
+	if (load->rlimit_raised)
+		return false;
+	load->rlimit_raised = true;
+	return setrlimit(RLIMIT_MEMLOCK, &lim) == 0;
+}
+
+/* Kinds whose values are the kernel's own: it refuses types for them. */
+static bool takes_types(uint32_t type)
+{
+	switch (type) {
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+	case BPF_MAP_TYPE_CGROUP_ARRAY:
+	case BPF_MAP_TYPE_STACK_TRACE:
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_DEVMAP_HASH:
+	case BPF_MAP_TYPE_CPUMAP:
+	case BPF_MAP_TYPE_XSKMAP:
+	case BPF_MAP_TYPE_SOCKMAP:
+	case BPF_MAP_TYPE_SOCKHASH:
+	case BPF_MAP_TYPE_QUEUE:
+	case BPF_MAP_TYPE_STACK:
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_USER_RINGBUF: return false;
+	default: return true;
+	}
+}
+
+static uint32_t max_entries(const struct skep_obj_map *map)
+{
+	uint32_t page = (uint32_t)sysconf(_SC_PAGESIZE), n = page;
+
+	if (map->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY && !map->max_entries)
+		return (uint32_t)skep_nr_cpus();
+	if (map->type != BPF_MAP_TYPE_RINGBUF && map->type != BPF_MAP_TYPE_USER_RINGBUF)
+		return map->max_entries;
+	/* A ring's size is a power of two and whole pages. */
+	while (n < map->max_entries && n < 1u << 31)
+		n <<= 1;
+	return map->max_entries ? n : 0;
+}
+
+static int try_create(struct skep_load *load, const struct skep_obj_map *map)
+{
+	bool types = load->btf_fd >= 0 && !(load->drop & SKEP_DROP_MAP_BTF) &&
+		     takes_types(map->type) && map->kind != SKEP_OBJ_MAP_INTERNAL;
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = map->type;
+	attr.key_size = map->key_size;
+	attr.value_size = map->value_size;
+	attr.max_entries = max_entries(map);
+	attr.map_flags = map->flags;
+	attr.numa_node = map->numa_node;
+	attr.map_extra = map->extra;
+	if (map->kind != SKEP_OBJ_MAP_PLAIN && load->drop & SKEP_DROP_MMAP)
+		attr.map_flags &= ~(uint32_t)BPF_F_MMAPABLE;
+	if (!(load->drop & SKEP_DROP_NAMES))
+		skep_load_name(attr.map_name, map->name);
+	/* An array's key without a type is right for data sections only. */
+	if (types && map->value_type && (map->key_type || map->kind != SKEP_OBJ_MAP_PLAIN)) {
+		attr.btf_fd = (uint32_t)load->btf_fd;
+		attr.btf_key_type_id = map->key_type;
+		attr.btf_value_type_id = map->value_type;
+	}
+	return skep_sys_bpf(load->sys, BPF_MAP_CREATE, &attr,
+			    offsetof(union bpf_attr, map_extra) + sizeof(attr.map_extra));
+}
+
+/* What is wrong with a map that the engine calls invalid, as far as its numbers tell. */
+static const char *why_invalid(const struct skep_obj_map *map)
+{
+	bool keyless = map->type == BPF_MAP_TYPE_RINGBUF ||
+		       map->type == BPF_MAP_TYPE_USER_RINGBUF || map->type == BPF_MAP_TYPE_QUEUE ||
+		       map->type == BPF_MAP_TYPE_STACK || map->type == BPF_MAP_TYPE_BLOOM_FILTER;
+
+	if (!map->max_entries && map->type != BPF_MAP_TYPE_SK_STORAGE &&
+	    map->type != BPF_MAP_TYPE_TASK_STORAGE && map->type != BPF_MAP_TYPE_INODE_STORAGE)
+		return "max_entries is 0";
+	if (!map->key_size && !keyless)
+		return "key_size is 0; give it __type(key, ...)";
+	if (map->key_size != 4 &&
+	    (map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+	     map->type == BPF_MAP_TYPE_PROG_ARRAY))
+		return "an array's key must have 4 bytes";
+	if (!map->value_size && map->type != BPF_MAP_TYPE_RINGBUF &&
+	    map->type != BPF_MAP_TYPE_USER_RINGBUF)
+		return "value_size is 0; give it __type(value, ...)";
+	return "the engine does not know its type, or not with these flags and sizes";
+}
+
+static int fail_create(struct skep_load *load, const struct skep_obj_map *map, int ret,
+		       struct skep_err *err)
+{
+	const char *why = load->sys->why, *file = load->obj->name;
+
+	switch (-ret) {
+	case EPERM:
+	case EACCES:
+		return skep_fail(err, SKEP_E_PERMISSION, -ret, "%s: map '%s': %s", file, map->name,
+				 *why ? why : "creating maps needs CAP_BPF");
+	case EOPNOTSUPP:
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s: map '%s': %s", file,
+				 map->name, *why ? why : "this kind of map is not supported");
+	case EINVAL:
+		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %u)", file,
+				 map->name, why_invalid(map), map->type);
+	case E2BIG:
+	case ENOMEM:
+		return skep_fail(err, SKEP_E_MAP_CREATE, -ret,
+				 "%s: map '%s': %u entries of %u + %u bytes are too much (%s)",
+				 file, map->name, map->max_entries, map->key_size, map->value_size,
+				 skep_errno_name(-ret));
+	default:
+		return skep_fail(err, SKEP_E_MAP_CREATE, -ret, "%s: map '%s': %s", file, map->name,
+				 strerror(-ret));
+	}
+}
+
+/* Descriptor of @map, or -errno with the sentence. */
+static int create(struct skep_load *load, const struct skep_obj_map *map, struct skep_err *err)
+{
+	static const unsigned int steps[] = {
+		SKEP_DROP_MAP_BTF,
+		SKEP_DROP_MAP_BTF | SKEP_DROP_MMAP,
+		SKEP_DROP_MAP_BTF | SKEP_DROP_MMAP | SKEP_DROP_NAMES,
+	};
+	unsigned int had = load->drop;
+	int fd = try_create(load, map), ret = fd;
+	size_t i;
+
+	if (fd == -EPERM && skep_load_raise_rlimit(load))
+		ret = fd = try_create(load, map);
+	/* -524: the kernel's ENOTSUPP, for kinds that take no types. */
+	for (i = 0; i < SKEP_ARRAY_SIZE(steps) && (ret == -EINVAL || ret == -E2BIG || ret == -524);
+	     i++) {
+		load->drop = had | steps[i];
+		ret = try_create(load, map);
+	}
+	/* Types are a map's own affair; the rest is the kernel's age. */
+	load->drop = ret < 0 ? had : load->drop & ~(~had & SKEP_DROP_MAP_BTF);
+	return ret < 0 ? fail_create(load, map,
+				     ret == -524  ? -EINVAL
+				     : fd == -524 ? ret
+						  : fd,
+				     err)
+		       : ret;
+}
+
+static bool is_zero(const unsigned char *p, size_t n)
+{
+	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
+}
+
+static int fill(struct skep_load *load, const struct skep_obj_map *map, int fd,
+		struct skep_err *err)
+{
+	union bpf_attr attr;
+	uint32_t key = 0;
+	int ret;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)fd;
+	attr.key = (uintptr_t)&key;
+	attr.value = (uintptr_t)map->init;
+	if (!is_zero(map->init, map->value_size)) {
+		ret = skep_sys_bpf(load->sys, BPF_MAP_UPDATE_ELEM, &attr,
+				   offsetof(union bpf_attr, flags) + sizeof(attr.flags));
+		if (ret < 0)
+			return skep_fail(err, SKEP_E_MAP_CREATE, -ret,
+					 "%s: map '%s' cannot be filled: %s", load->obj->name,
+					 map->name, strerror(-ret));
+	}
+	if (map->kind != SKEP_OBJ_MAP_RODATA)
+		return 0;
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)fd;
+	ret = skep_sys_bpf(load->sys, BPF_MAP_FREEZE, &attr, sizeof(attr.map_fd));
+	if (ret < 0)
+		skep_warn(load->sys->log,
+			  "%s: map '%s' cannot be frozen (%s): the verifier does not see its "
+			  "constants",
+			  load->obj->name, map->name, skep_errno_name(-ret));
+	return 0;
+}
+
+uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *spec)
+{
+	if (skep_vec_push(&load->own_maps, *spec))
+		return SKEP_NO_MAP;
+	load->own_maps.data[load->own_maps.len - 1].kind = SKEP_OBJ_MAP_INTERNAL;
+	return load->obj->nr_maps + load->own_maps.len - 1;
+}
+
+int skep_load_maps(struct skep_load *load, struct skep_err *err)
+{
+	struct skep_loaded *loaded = load->loaded;
+	uint32_t i, n = load->obj->nr_maps + load->own_maps.len;
+	struct skep_loaded_map *map;
+	int ret;
+
+	loaded->maps = skep_arena_array(&load->arena, n, sizeof(*loaded->maps));
+	if (!loaded->maps)
+		return skep_fail_nomem(err);
+	for (i = 0; i < n; i++) {
+		map = &loaded->maps[i];
+		map->fd = -1;
+		map->spec = i < load->obj->nr_maps ? &load->obj->maps[i]
+						   : &load->own_maps.data[i - load->obj->nr_maps];
+	}
+	loaded->nr_maps = n;
+	for (i = 0; i < n; i++) {
+		map = &loaded->maps[i];
+		if (map->spec->unsupported) {
+			skep_warn(load->sys->log, "%s: map '%s' is not created: %s",
+				  load->obj->name, map->spec->name, map->spec->unsupported);
+			continue;
+		}
+		map->fd = create(load, map->spec, err);
+		if (map->fd < 0)
+			return map->fd;
+		ret = map->spec->init ? fill(load, map->spec, map->fd, err) : 0;
+		if (ret)
+			return ret;
+	}
+	return 0;
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Gives one program to the engine.
+ *
+ * The first try carries everything the kernel may want to know and no log
+ * buffer; only a refusal is repeated with one, to tell why.  A kernel too old
+ * for part of the description gets less of it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "btf/btf.h"
+#include "isa/uapi.h"
+#include "obj/load_int.h"
+#include "sys/uapi.h"
+
+#define LOG_FIRST (64u << 10)
+#define LOG_MAX	  (16u << 20)
+
+/* union bpf_attr of Debian 12's headers ends before what 6.4 added. */
+union load_attr {
+	union bpf_attr a;
+	char bytes[256];
+};
+
+#define LOG_TRUE_SIZE (offsetof(union bpf_attr, core_relo_rec_size) + 4)
+
+struct log {
+	char *text;
+	uint32_t size;
+};
+
+struct attempt {
+	struct skep_load *load;
+	const struct skep_obj_func *func;
+	const struct skep_image *image;
+	int attach_btf_id;
+	unsigned int log_level;
+	struct log log;
+	uint32_t true_size; /* what the log would have needed, 0: not told */
+};
+
+static int try_load(struct attempt *t)
+{
+	struct skep_load *load = t->load;
+	const struct skep_image *image = t->image;
+	union load_attr u;
+	union bpf_attr *attr = &u.a;
+	int i, fd;
+
+	for (i = 0; i < 5; i++) {
+		memset(&u, 0, sizeof(u));
+		attr->prog_type = t->func->prog_type;
+		attr->insns = (uintptr_t)image->insns.data;
+		attr->insn_cnt = image->insns.len;
+		attr->license = (uintptr_t)load->obj->license;
+		attr->kern_version = load->obj->kern_version;
+		attr->prog_flags = t->func->prog_flags;
+		if (!(load->drop & SKEP_DROP_ATTACH_TYPE))
+			attr->expected_attach_type = t->func->attach_type;
+		attr->attach_btf_id = (uint32_t)t->attach_btf_id;
+		if (!(load->drop & SKEP_DROP_NAMES))
+			skep_load_name(attr->prog_name, t->func->name);
+		if (load->btf_fd >= 0 && image->func_info.len && !(load->drop & SKEP_DROP_TYPES)) {
+			attr->prog_btf_fd = (uint32_t)load->btf_fd;
+			attr->func_info = (uintptr_t)image->func_info.data;
+			attr->func_info_cnt = image->func_info.len;
+			attr->func_info_rec_size = sizeof(*image->func_info.data);
+			if (image->line_info.len && !(load->drop & SKEP_DROP_LINES)) {
+				attr->line_info = (uintptr_t)image->line_info.data;
+				attr->line_info_cnt = image->line_info.len;
+				attr->line_info_rec_size = sizeof(*image->line_info.data);
+			}
+		}
+		if (t->log.text) {
+			t->log.text[0] = '\0';
+			attr->log_buf = (uintptr_t)t->log.text;
+			attr->log_size = t->log.size;
+			attr->log_level = t->log_level ? t->log_level : 1;
+		}
+		fd = skep_sys_bpf(load->sys, BPF_PROG_LOAD, attr, LOG_TRUE_SIZE + 4);
+		memcpy(&t->true_size, u.bytes + LOG_TRUE_SIZE, sizeof(t->true_size));
+		if (fd != -EAGAIN) /* the verifier was interrupted by a signal */
+			break;
+	}
+	return fd;
+}
+
+/* Loads with a log that holds all the engine has to say, or 16 MiB of it. */
+static int try_logged(struct attempt *t)
+{
+	uint64_t want = LOG_FIRST;
+	char *text;
+	int fd;
+
+	for (;;) {
+		text = realloc(t->log.text, want);
+		if (!text)
+			return -ENOMEM;
+		t->log = (struct log){text, (uint32_t)want};
+		fd = try_load(t);
+		t->log.text[t->log.size - 1] = '\0';
+		if (fd != -ENOSPC || want >= LOG_MAX)
+			return fd;
+		want = t->true_size > want ? t->true_size : 2 * want;
+		if (want > LOG_MAX)
+			want = LOG_MAX;
+	}
+}
+
+/* Complaints about the description of a program, not about the program. */
+static bool is_about_info(const char *log)
+{
+	static const char *const words[] = {"func_info", "line_info", "bpf_func_info",
+					    "bpf_line_info", "Invalid insn_off in func"};
+	size_t i;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(words); i++)
+		if (strstr(log, words[i]))
+			return true;
+	return false;
+}
+
+/* Leaves one more thing away; false: there is nothing left. */
+static bool step_down(struct skep_load *load, const struct skep_obj_func *func)
+{
+	static const struct {
+		unsigned int drop;
+		const char *what;
+	} steps[] = {
+		{SKEP_DROP_LINES, "line information"},
+		{SKEP_DROP_TYPES, "function information"},
+		{SKEP_DROP_NAMES, "names"},
+		{SKEP_DROP_ATTACH_TYPE, "the expected attach type"},
+	};
+	size_t i;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(steps); i++) {
+		if (load->drop & steps[i].drop)
+			continue;
+		load->drop |= steps[i].drop;
+		skep_debug(load->sys->log, "%s: program '%s': trying without %s", load->obj->name,
+			   func->name, steps[i].what);
+		return true;
+	}
+	return false;
+}
+
+/* A refusal without a log: of the call, not of the verifier. */
+static int fail_load(struct skep_load *load, const struct skep_obj_func *func,
+		     const struct skep_image *image, int ret, struct skep_err *err)
+{
+	const char *why = load->sys->why, *file = load->obj->name;
+
+	switch (-ret) {
+	case EPERM:
+	case EACCES:
+		return skep_fail(err, SKEP_E_PERMISSION, -ret, "%s: program '%s': %s", file,
+				 func->name,
+				 *why ? why
+				      : "loading programs needs CAP_BPF, and CAP_PERFMON or "
+					"CAP_NET_ADMIN for its kind");
+	case EOPNOTSUPP:
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s: program '%s': %s", file,
+				 func->name, *why ? why : "this kind of program is not supported");
+	case E2BIG:
+		return skep_fail(err, SKEP_E_PROG_LOAD, E2BIG,
+				 "%s: program '%s' is too large: %zu instructions (the kernel "
+				 "takes 1000000, and 4096 from users without CAP_BPF)",
+				 file, func->name, image->insns.len);
+	case EINVAL:
+		return skep_fail(err, SKEP_E_PROG_LOAD, EINVAL,
+				 "%s: program '%s': the kernel refuses programs of the kind '%s' "
+				 "as they stand, without saying more",
+				 file, func->name, func->sec);
+	default:
+		return skep_fail(err, SKEP_E_PROG_LOAD, -ret, "%s: program '%s': %s", file,
+				 func->name, *why ? why : strerror(-ret));
+	}
+}
+
+/* Loads @t's program: a descriptor, or -errno with the reason in @err. */
+static int load_image(struct attempt *t, struct skep_err *err)
+{
+	struct skep_load *load = t->load;
+	unsigned int had = load->drop;
+	int fd, first = 0;
+
+	for (;;) {
+		fd = t->log_level ? try_logged(t) : try_load(t);
+		if (fd == -EPERM && skep_load_raise_rlimit(load))
+			continue;
+		if (fd >= 0)
+			return fd;
+		if (!t->log_level && fd != -EPERM && fd != -EOPNOTSUPP)
+			fd = try_logged(t);
+		if (fd >= 0)
+			return fd;
+		if (!first)
+			first = fd;
+		if (t->log.text && t->log.text[0] && !is_about_info(t->log.text)) {
+			skep_load_explain(load, t->image, t->func, fd, t->log.text, err);
+			break;
+		}
+		if ((fd != -EINVAL && fd != -E2BIG && !(t->log.text && t->log.text[0])) ||
+		    !step_down(load, t->func)) {
+			fail_load(load, t->func, t->image, first, err);
+			break;
+		}
+	}
+	/* It was not the description: other programs get all of theirs. */
+	load->drop = had;
+	return first;
+}
+
+/* The whole log for -v: all of it, whether the program was loaded or not. */
+static void keep_log(struct skep_loaded_prog *prog, struct attempt *t)
+{
+	if (t->log.text && t->log.text[0])
+		prog->log = SKEP_TAKE(t->log.text);
+	free(t->log.text);
+}
+
+static int find_target(struct skep_load *load, const struct skep_obj_func *func,
+		       struct skep_err *err)
+{
+	int ret;
+
+	if (!func->event || !(func->event->flags & SKEP_EV_BTF_ID))
+		return 0;
+	ret = skep_load_target(load, err);
+	if (ret < 0)
+		return skep_wrap(err, ret, "%s: program '%s' needs the kernel's types",
+				 load->obj->name, func->name);
+	ret = skep_event_btf_id(func->event, func->args, load->target, err);
+	return ret < 0 ? skep_wrap(err, ret, "%s: program '%s'", load->obj->name, func->name) : ret;
+}
+
+int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,
+		   struct skep_err *err)
+{
+	struct attempt t = {.load = load, .func = &load->funcs[func]};
+	SKEP_AUTO(skep_image_deinit) struct skep_image image = {0};
+	int ret;
+
+	t.image = &image;
+	t.log_level = load->opts.log_level;
+	ret = t.attach_btf_id = find_target(load, t.func, err);
+	if (ret < 0)
+		return ret;
+	ret = skep_image_link(load, func, &image, err);
+	if (!ret)
+		ret = skep_image_resolve(load, &image, err);
+	if (ret)
+		return skep_wrap(err, ret, "%s: program '%s'", load->obj->name, t.func->name);
+	prog->insns = skep_arena_dup(&load->arena, image.insns.data,
+				     image.insns.len * sizeof(*image.insns.data));
+	prog->nr_insns = image.insns.len;
+	if (!prog->insns)
+		return skep_fail_nomem(err);
+	ret = load_image(&t, err);
+	keep_log(prog, &t);
+	if (ret >= 0)
+		prog->fd = ret;
+	return ret < 0 ? ret : 0;
+}
