@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "btf/btf.h"
 #include "isa/uapi.h"
 #include "obj/edit.h"
 #include "obj/load_int.h"
@@ -22,8 +23,9 @@
 #define NEWTASK_PID 8
 /*
  * struct trace_event_raw_sched_process_template: the pid stands behind the
- * name, which 6.18 made a reference.  The kernel refuses to attach a program
- * that reads behind the last field, so the longer form is tried first.
+ * name, which 6.18 made a reference.  The kernel's types tell; without them
+ * the longer form is tried first, because the kernel refuses to attach a
+ * program that reads behind the last field.
  */
 static const int free_pid[] = {24, 12};
 
@@ -185,25 +187,46 @@ static int start_removing(struct skep_load *load, int pid, struct skep_err *err)
 		     "tracepoint/sched/sched_process_free", &load->scope_progs[1], err);
 }
 
+/* Byte offset of the pid that sched_process_free tells, or -1: the types do not say. */
+static int find_free_pid(struct skep_load *load)
+{
+	struct skep_err err = SKEP_ERR_INIT;
+	uint32_t bit_off, bit_size;
+	int id = -1;
+
+	if (!skep_load_target(load, &err))
+		id = skep_btf_find(load->target, "trace_event_raw_sched_process_template",
+				   BTF_KIND_STRUCT, 0);
+	if (id > 0)
+		id = skep_btf_field(load->target, id, "pid", &bit_off, &bit_size);
+	skep_err_deinit(&err);
+	return id > 0 ? (int)(bit_off / 8) : -1;
+}
+
+static int try_removing(struct skep_load *load, struct skep_err *err)
+{
+	struct skep_err why = SKEP_ERR_INIT;
+	int ret;
+
+	ret = start_removing(load, free_pid[0], &why);
+	skep_err_deinit(&why);
+	if (!ret)
+		return 0;
+	skep_sys_close(load->sys, load->scope_progs[1]);
+	load->scope_progs[1] = -1;
+	return start_removing(load, free_pid[1], err);
+}
+
 int skep_scope_start(struct skep_load *load, struct skep_err *err)
 {
-	size_t i;
-	int ret;
+	int ret, pid;
 
 	if (load->scope_map == SKEP_NO_MAP)
 		return 0;
 	ret = start_adding(load, err);
-	for (i = 0; !ret && i < SKEP_ARRAY_SIZE(free_pid); i++) {
-		struct skep_err why = SKEP_ERR_INIT;
-		bool last = i + 1 == SKEP_ARRAY_SIZE(free_pid);
-
-		ret = start_removing(load, free_pid[i], last ? err : &why);
-		skep_err_deinit(&why);
-		if (!ret || last)
-			break;
-		skep_sys_close(load->sys, load->scope_progs[1]);
-		load->scope_progs[1] = -1;
-		ret = 0;
+	if (!ret) {
+		pid = find_free_pid(load);
+		ret = pid > 0 ? start_removing(load, pid, err) : try_removing(load, err);
 	}
 	return ret ? skep_wrap(err, ret, "%s: following the command's processes", load->obj->name)
 		   : 0;
