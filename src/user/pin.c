@@ -36,6 +36,7 @@ static void pin(struct skep_tracer *t, struct skep_tracee *tracee)
 	if (sched_setaffinity(tracee->pid, sizeof(one), &one))
 		return;
 	p->tracee = tracee;
+	p->used = true;
 	p->since = skep_trace_now();
 	sched_setaffinity(0, sizeof(one), &one);
 }
@@ -52,11 +53,20 @@ void skep_trace_unpin(struct skep_tracer *t)
 	p->tracee = NULL;
 }
 
-void skep_trace_unpin_fork(struct skep_tracer *t, pid_t child)
+/*
+ * A child is born with its parent's mask of the moment, which may have been
+ * ours even if it no longer is: it gets what the parent has in truth.
+ */
+void skep_trace_unpin_fork(struct skep_tracer *t, pid_t parent, pid_t child)
 {
-	if (t->pin.tracee)
-		sched_setaffinity(child, sizeof(t->pin.mask), &t->pin.mask);
+	cpu_set_t mask;
+
 	skep_trace_unpin(t);
+	if (!t->pin.used)
+		return;
+	if (parent <= 0 || sched_getaffinity(parent, sizeof(mask), &mask))
+		mask = t->pin.mask;
+	sched_setaffinity(child, sizeof(mask), &mask);
 }
 
 bool skep_trace_pin_call(long nr)

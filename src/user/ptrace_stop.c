@@ -147,7 +147,7 @@ static void on_fork(struct skep_tracee *parent, int event)
 
 	if (ptrace(PTRACE_GETEVENTMSG, parent->pid, 0, &pid))
 		return;
-	skep_trace_unpin_fork(t, (pid_t)pid);
+	skep_trace_unpin_fork(t, parent->pid, (pid_t)pid);
 	child = skep_hash_get(&t->table, &(pid_t){(pid_t)pid}, sizeof(pid_t));
 	if (!child) {
 		child = skep_trace_add(t, (pid_t)pid, parent->root);
@@ -172,7 +172,7 @@ struct skep_tracee *skep_trace_adopt(struct skep_tracer *t, pid_t pid)
 	     tgid = skep_trace_status_field(pid, "Tgid:");
 	struct skep_tracee *parent, *tracee;
 
-	skep_trace_unpin_fork(t, pid);
+	skep_trace_unpin_fork(t, 0, pid);
 	/* A thread's parent is its process; clone(2) with CLONE_PARENT shows in neither. */
 	parent = skep_trace_find(t, (pid_t)(tgid != pid ? tgid : ppid));
 	tracee = skep_trace_add(t, pid,
@@ -255,11 +255,6 @@ static void on_event_stop(struct skep_tracee *tracee, int sig)
 		return;
 	}
 	tracee->listening = false;
-	if (tracee->sample) {
-		tracee->sample = false;
-		if (!tracee->held)
-			skep_trace_fire_sample(tracee);
-	}
 	skep_trace_resume(tracee, 0);
 }
 
@@ -271,6 +266,12 @@ void skep_trace_on_stop(struct skep_tracee *tracee, int status)
 		/* Not at its first stop, so it is not new. */
 		tracee->early = false;
 		tracee->tracer->nr_early--;
+	}
+	/* Our interrupt makes it stop once: if it was about to stop anyway, there. */
+	if (tracee->sample) {
+		tracee->sample = false;
+		if (!tracee->held)
+			skep_trace_fire_sample(tracee);
 	}
 	switch (event) {
 	case PTRACE_EVENT_SECCOMP: on_syscall(tracee); break;

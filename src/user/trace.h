@@ -105,6 +105,7 @@ struct trace_stop {
 
 struct trace_pin {
 	struct skep_tracee *tracee; /* NULL: nobody is held */
+	bool used; /* somebody was */
 	unsigned int stops, pause; /* of this round; rounds to wait */
 	uint64_t since, round; /* held since; this round began, ns */
 	uint64_t free_cost; /* of a stop when not held, ns */
@@ -223,8 +224,8 @@ int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
 /* A step handled @stops stops. */
 void skep_trace_pin_busy(struct skep_tracer *t, unsigned int stops);
 void skep_trace_unpin(struct skep_tracer *t);
-/* Before @child, just born, and its parent go on. */
-void skep_trace_unpin_fork(struct skep_tracer *t, pid_t child);
+/* Before @child, just born, and its parent (0: gone) go on. */
+void skep_trace_unpin_fork(struct skep_tracer *t, pid_t parent, pid_t child);
 /* Calls that would show it: always stopped at. */
 bool skep_trace_pin_call(long nr);
 

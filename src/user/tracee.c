@@ -362,7 +362,11 @@ int skep_trace_collect(struct skep_tracer *t, bool block)
 
 	if (t->table.live == 0)
 		return 0;
-	if (t->table.live == 1) {
+	/*
+	 * The short way, for at most the alarm's time.  Without it, an unknown
+	 * thread of a process that was killed may be what keeps its end back.
+	 */
+	if (t->table.live == 1 && block) {
 		pid = ((struct skep_tracee *)skep_hash_next(&t->table, &pos)->value)->pid;
 		return take(t, pid, block);
 	}
