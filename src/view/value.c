@@ -84,7 +84,7 @@ static int add_typed(struct skep_columns *columns, uint32_t type, const char *na
 	ret = skep_btf_columns(&columns->arena, columns->btf, type, &cols, &n, NULL);
 	for (i = 0; ret == 0 && i < n; i++) {
 		col = cols[i];
-		size = col.rest ? 0 : skep_btf_sizeof(columns->btf, col.type);
+		size = skep_btf_sizeof(columns->btf, col.type);
 		if (!t || !skep_btf_is_composite(t))
 			col.name = name;
 		if (size >= 0 && size <= UINT32_MAX)

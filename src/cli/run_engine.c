@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* skep run: from the list of engines to attached programs. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct skep_sys *create(struct run *run, const char *name)
+{
+	struct skep_log *log = &run->cli->log;
+	struct skep_sys *sys, *wrapped;
+
+	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log) : NULL;
+	if (sys && run->o.inject_nth) {
+		wrapped = skep_sys_inject_create(sys, run->o.inject_cmd, run->o.inject_nth,
+						 run->o.inject_errno);
+		if (!wrapped)
+			skep_sys_destroy(sys);
+		sys = wrapped;
+	}
+	if (sys && run->o.log_bpf) {
+		wrapped = skep_sys_log_create(sys, log);
+		if (!wrapped)
+			skep_sys_destroy(sys);
+		sys = wrapped;
+	}
+	return sys;
+}
+
+static int add_engine(struct run *run, const char *name, struct skep_err *err)
+{
+	struct run_engine *e = &run->engines[run->nr_engines];
+
+	e->run = run;
+	e->name = name;
+	e->sys = create(run, name);
+	if (!e->sys)
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "no %s engine yet", name);
+	run->nr_engines++;
+	return 0;
+}
+
+/* Loads the smallest of tracing programs: 0, or why this caller may not. */
+static int may_load(struct skep_log *log)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	struct skep_sys *sys = skep_sys_kernel_create(log);
+	union bpf_attr attr;
+	int fd;
+
+	if (!sys)
+		return -ENOMEM;
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+	attr.insns = (uintptr_t)insns;
+	attr.insn_cnt = 2;
+	attr.license = (uintptr_t) "GPL";
+	fd = skep_sys_bpf(sys, BPF_PROG_LOAD, &attr, sizeof(attr));
+	skep_sys_close(sys, fd);
+	skep_sys_destroy(sys);
+	return fd < 0 ? fd : 0;
+}
+
+int run_engines_create(struct run *run, struct skep_err *err)
+{
+	const char *engine = run->o.engine;
+	int ret;
+
+	if (engine && !strcmp(engine, "both")) {
+		/* The engine that can only see its own children has to start the command. */
+		ret = add_engine(run, "user", err);
+		return ret < 0 ? ret : add_engine(run, "kernel", err);
+	}
+	if (!engine) {
+		ret = may_load(NULL);
+		engine = ret == 0 ? "kernel" : "user";
+		if (ret < 0)
+			skep_info(&run->cli->log,
+				  "the kernel does not let this user load programs (%s): using "
+				  "skep's own engine (--engine user)",
+				  skep_errno_name(-ret));
+	}
+	return add_engine(run, engine, err);
+}
+
+static bool is_packet(const struct skep_obj_func *f)
+{
+	return f->event && (f->event->flags & SKEP_EV_PACKET);
+}
+
+/* A program that cannot be used is told once, with the engine's name if there are two. */
+static void tell(struct run_engine *e, struct skep_loaded_prog *p)
+{
+	struct skep_log *log = &e->run->cli->log;
+
+	skep_log(log, SKEP_LOG_ERROR, "%s%s%s", e->run->nr_engines > 1 ? e->name : "",
+		 e->run->nr_engines > 1 ? ": " : "", p->err.msg);
+	if (p->err.detail && p->err.detail[0])
+		fprintf(stderr, "%s%s", p->err.detail,
+			p->err.detail[strlen(p->err.detail) - 1] == '\n' ? "" : "\n");
+	if (e->run->status == SKEP_EXIT_OK)
+		e->run->status = skep_tag_exit(p->err.tag);
+}
+
+int run_load(struct run_engine *e, struct skep_err *err)
+{
+	struct run *run = e->run;
+	struct skep_load_opts opts = {
+		.sz = sizeof(opts),
+		.scope_tasks = (run->o.command || run->o.pid) && !e->sys->scoped,
+		.count_losses = !run->o.no_losses,
+		.log_level = run->o.verbose ? 1 : 0,
+	};
+	uint32_t i;
+	int ret;
+
+	for (i = 0; i < run->obj->nr_funcs; i++) {
+		struct skep_obj_func *f = &run->obj->funcs[i];
+
+		/* With --pcap nothing but packets happens. */
+		if (run->o.pcap && f->is_prog && !is_packet(f))
+			f->autoload = false;
+	}
+	ret = skep_load(&e->loaded, run->obj, e->sys, &opts, err);
+	if (ret < 0)
+		return ret;
+	e->view.loaded = e->loaded;
+	for (i = 0; i < e->loaded->nr_progs; i++) {
+		struct skep_loaded_prog *p = &e->loaded->progs[i];
+
+		if (p->fd < 0 && p->err.tag != SKEP_E_NONE)
+			tell(e, p);
+		if (p->log && run->o.verbose)
+			fprintf(stderr, "%s: verifier log:\n%s\n", p->spec->name, p->log);
+	}
+	return 0;
+}
+
+static int attach_one(struct run_engine *e, struct skep_loaded_prog *p, int ifindex)
+{
+	struct run *run = e->run;
+	struct skep_attach a = {
+		.sys = e->sys,
+		.def = p->spec->event,
+		.args = p->spec->args,
+		.prog = p->spec->name,
+		.prog_fd = p->fd,
+		.pid = run->has_command ? run->command.pid
+		       : run->o.pid	? run->o.pid
+					: -1,
+		.ifindex = ifindex,
+		.frequency = run->o.frequency,
+		.log = &run->cli->log,
+	};
+
+	return skep_attach_prog(&a, &p->links, &p->err);
+}
+
+int run_attach(struct run_engine *e, struct skep_err *err)
+{
+	struct run *run = e->run;
+	unsigned int ifindex = 0;
+	uint32_t i;
+
+	if (run->o.dev) {
+		ifindex = if_nametoindex(run->o.dev);
+		if (!ifindex)
+			return skep_fail(err, SKEP_E_NOT_FOUND, ENODEV,
+					 "--dev %s: there is no such network device", run->o.dev);
+	}
+	for (i = 0; i < e->loaded->nr_progs; i++) {
+		struct skep_loaded_prog *p = &e->loaded->progs[i];
+
+		if (p->fd < 0)
+			continue;
+		if (run->o.pcap && is_packet(p->spec))
+			e->attached++;
+		else if (attach_one(e, p, (int)ifindex) == 0)
+			e->attached++;
+		else
+			tell(e, p);
+	}
+	if (!e->attached && run->status == SKEP_EXIT_OK)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, ENOENT,
+				 "%s: nothing in it can be attached", run->o.file);
+	return 0;
+}
+
+void run_engine_deinit(struct run_engine *e)
+{
+	run_sources_close(e);
+	skep_view_deinit(&e->view);
+	skep_symtab_destroy(e->symtab);
+	skep_loaded_destroy(e->loaded);
+	skep_sys_destroy(e->sys);
+	*e = (struct run_engine){0};
+}

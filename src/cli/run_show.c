@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* skep run: what maps hold, and what did not arrive. */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int run_show_maps(struct run_engine *e, struct skep_err *err)
+{
+	struct skep_table table;
+	uint32_t i;
+	int ret;
+
+	for (i = 0; !e->quiet && i < e->loaded->nr_maps; i++) {
+		const struct skep_loaded_map *map = &e->loaded->maps[i];
+
+		if (!skep_table_can_show(map->spec))
+			continue;
+		ret = skep_table_read(&table, e->sys, map, e->run->obj->btf,
+				      skep_view_has_stacks(&e->view), e->run->o.per_cpu, err);
+		if (ret < 0)
+			return ret;
+		if (table.nr && skep_table_is_data(map->spec))
+			e->view.ops->variables(&e->view, &table);
+		else if (table.nr)
+			e->view.ops->table(&e->view, &table);
+		skep_table_deinit(&table);
+	}
+	return 0;
+}
+
+static void tell_lost(struct run_engine *e, const struct run_source *s)
+{
+	if (!s->lost)
+		return;
+	skep_warn(&e->run->cli->log, "lost %" PRIu64 " %s%s%s: the reader was too slow", s->lost,
+		  s->map ? "records of map '" : "lines of bpf_printk()", s->map ? s->map->name : "",
+		  s->map ? "'" : "");
+	if (e->view.ops->lost)
+		e->view.ops->lost(&e->view, s->map, s->lost);
+}
+
+static void tell_loss(struct run_engine *e, const struct skep_loss *loss)
+{
+	struct skep_buf where = SKEP_BUF_INIT, what = SKEP_BUF_INIT;
+
+	if (loss->file)
+		skep_buf_printf(&where, "%s:%u", loss->file, loss->line);
+	else
+		skep_buf_printf(&where, "instruction %u", loss->insn);
+	if (loss->map)
+		skep_buf_printf(&what, "%s '%s'", loss->kind == SKEP_LOSS_RING ? "buffer" : "map",
+				loss->map);
+	else
+		skep_buf_puts(&what, loss->kind == SKEP_LOSS_RING ? "a buffer" : "a map");
+	skep_warn(&e->run->cli->log, "lost %" PRIu64 " %s: %s was full (%s, program '%s')",
+		  loss->count, loss->kind == SKEP_LOSS_RING ? "records" : "updates",
+		  skep_buf_str(&what), skep_buf_str(&where), loss->prog);
+	if (e->view.ops->loss)
+		e->view.ops->loss(&e->view, loss);
+	skep_buf_deinit(&where);
+	skep_buf_deinit(&what);
+}
+
+/* Events at which a program did not run, for it was running on that CPU already. */
+static void tell_missed(struct run_engine *e, const struct skep_loaded_prog *p)
+{
+	struct bpf_prog_info info;
+	union bpf_attr attr;
+
+	if (p->fd < 0)
+		return;
+	memset(&info, 0, sizeof(info));
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)p->fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uintptr_t)&info;
+	if (skep_sys_bpf(e->sys, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr)) == 0 &&
+	    info.recursion_misses)
+		skep_warn(&e->run->cli->log,
+			  "program '%s' missed %" PRIu64 " events: it was "
+			  "running already on the same CPU",
+			  p->spec->name, (uint64_t)info.recursion_misses);
+}
+
+int run_show_losses(struct run_engine *e, struct skep_err *err)
+{
+	struct skep_loss *losses = NULL;
+	size_t i, n = 0;
+	int ret = 0;
+
+	fflush(e->view.out);
+	for (i = 0; i < e->nr_sources; i++)
+		tell_lost(e, &e->sources[i]);
+	if (!e->run->o.no_losses)
+		ret = skep_loaded_losses(e->loaded, &losses, &n, err);
+	for (i = 0; ret >= 0 && i < n; i++)
+		tell_loss(e, &losses[i]);
+	free(losses);
+	for (i = 0; i < e->loaded->nr_progs; i++)
+		tell_missed(e, &e->loaded->progs[i]);
+	return ret;
+}
