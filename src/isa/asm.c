@@ -41,7 +41,7 @@ static int fail_match(struct skep_assembler *as, const char *first, struct skep_
 	size_t used;
 	int i, len;
 
-	if (as->furthest == first)
+	if (as->furthest == first && !as->certain)
 		return fail_syntax(as, as->line, (int)(first - as->start) + 1, text, err);
 	used = snprintf(text, sizeof(text), "expected ");
 	for (i = 0; i < as->nr_wanted && i < SKEP_ASM_WANTED; i++)
@@ -87,25 +87,47 @@ static bool try_text(struct skep_assembler *as, const char *first, int op, const
 	return skep_asm_match(as, text, in);
 }
 
+/* The first character of what @text matches. */
+static char first_char(const char *text)
+{
+	if (*text != '$')
+		return *text;
+	return text[1] == 'D' || text[1] == 'S' ? 'w' : 'r';
+}
+
+/* Tries all rows: true when one has matched. */
+static bool try_rows(struct skep_assembler *as, const char *first, struct skep_insn *in)
+{
+	size_t i;
+	int op;
+
+	for (op = 0; op < SKEP_OP_MAX; op++) {
+		const struct skep_insn_info *info = &skep_insn_table[op];
+
+		if (info->group == SKEP_GROUP_KERNEL && !as->opts->loaded)
+			continue;
+		if (first_char(info->text) == *first && try_text(as, first, op, info->text, in))
+			return true;
+	}
+	for (i = 0; i < SKEP_ARRAY_SIZE(aliases); i++)
+		if (try_text(as, first, aliases[i].op, aliases[i].text, in))
+			return true;
+	return false;
+}
+
 static int take_insn(struct skep_assembler *as, struct skep_err *err)
 {
 	const char *first = as->p;
 	struct skep_insn in;
-	size_t i;
-	int op;
 
-	as->furthest = NULL;
+	/* Writing down what was wanted takes longer than all the rest: only for what fails. */
+	as->quiet = true;
+	if (try_rows(as, first, &in))
+		return emit(as, &in, err);
+	as->quiet = as->certain = false;
+	as->furthest = first;
 	as->nr_wanted = 0;
-	as->certain = false;
-	for (op = 0; op < SKEP_OP_MAX; op++) {
-		if (skep_insn_table[op].group == SKEP_GROUP_KERNEL && !as->opts->loaded)
-			continue;
-		if (try_text(as, first, op, skep_insn_table[op].text, &in))
-			return emit(as, &in, err);
-	}
-	for (i = 0; i < SKEP_ARRAY_SIZE(aliases); i++)
-		if (try_text(as, first, aliases[i].op, aliases[i].text, &in))
-			return emit(as, &in, err);
+	try_rows(as, first, &in);
 	return as->oom ? skep_fail_nomem(err) : fail_match(as, first, err);
 }
 

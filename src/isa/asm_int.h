@@ -36,6 +36,7 @@ struct skep_assembler {
 	const char *furthest;
 	char wanted[SKEP_ASM_WANTED][48];
 	int nr_wanted;
+	bool quiet; /* nobody asks what was wanted */
 	bool certain; /* what stands there is the wanted thing, but wrong */
 	bool oom;
 	/* The name that the instruction being matched refers to. */

@@ -35,7 +35,7 @@ __attribute__((format(printf, 3, 4))) static bool note(struct skep_assembler *as
 {
 	va_list ap;
 
-	if (as->furthest && (at < as->furthest || (at == as->furthest && as->certain)))
+	if (as->quiet || at < as->furthest || (at == as->furthest && as->certain))
 		return false;
 	as->certain = false;
 	va_start(ap, fmt);
@@ -50,7 +50,7 @@ __attribute__((format(printf, 3, 4))) static bool note_range(struct skep_assembl
 {
 	va_list ap;
 
-	if (as->furthest && at < as->furthest)
+	if (as->quiet || at < as->furthest)
 		return false;
 	if (!as->certain)
 		as->nr_wanted = 0;

@@ -87,7 +87,7 @@ static int row_score(const struct skep_insn_info *info, const struct bpf_insn *i
 /* The row after @op (-1: from the start) with this code, or -1. */
 static int next_row(int op, uint8_t code)
 {
-	const uint8_t *at = memchr(codes + op + 1, code, SKEP_OP_MAX - (op + 1));
+	const uint8_t *at = memchr(&codes[op + 1], code, SKEP_OP_MAX - (op + 1));
 
 	return at ? (int)(at - codes) : -1;
 }
