@@ -2,7 +2,7 @@
 /*
  * Helpers that read memory which may not be there: the current task's through
  * the event source, and the program's own, which is asked for byte by byte
- * what belongs to it, in trusted mode too.  Failure is -EFAULT and zeroes.
+ * what belongs to it, in trusted mode too.  Failure leaves zeroes.
  */
 #include <string.h>
 
@@ -59,6 +59,16 @@ long skep_probe_str(struct skep_vm *vm, enum skep_probe from, char *dst, uint64_
 	return (long)size;
 }
 
+/*
+ * The kernel tells a kernel read of the user's half of the address space from
+ * one that faults.  The program's own memory, which lies in that half here,
+ * counts as the kernel's.
+ */
+static int refused(enum skep_probe from, uint64_t addr)
+{
+	return from == SKEP_PROBE_KERNEL && addr < 1ull << 47 ? -ERANGE : -EFAULT;
+}
+
 static uint64_t read_mem(struct skep_vm *vm, enum skep_probe from, const uint64_t a[5])
 {
 	size_t size = (uint32_t)a[1];
@@ -66,7 +76,7 @@ static uint64_t read_mem(struct skep_vm *vm, enum skep_probe from, const uint64_
 	if (!skep_probe_read(vm, from, skep_help_ptr(a[0]), a[2], size))
 		return 0;
 	memset(skep_help_ptr(a[0]), 0, size);
-	return skep_help_err(EFAULT);
+	return (int64_t)refused(from, a[2]);
 }
 
 static uint64_t read_str(struct skep_vm *vm, enum skep_probe from, const uint64_t a[5])
@@ -74,9 +84,10 @@ static uint64_t read_str(struct skep_vm *vm, enum skep_probe from, const uint64_
 	size_t size = (uint32_t)a[1];
 	long n = skep_probe_str(vm, from, skep_help_ptr(a[0]), a[2], size);
 
-	if (n < 0)
-		memset(skep_help_ptr(a[0]), 0, size);
-	return n;
+	if (n >= 0)
+		return n;
+	memset(skep_help_ptr(a[0]), 0, size);
+	return (int64_t)refused(from, a[2]);
 }
 
 uint64_t skep_help_probe_read(struct skep_vm *vm, const uint64_t a[5])
