@@ -103,6 +103,7 @@ struct skep_map {
 	void *prog_ctx;
 	/* SKEP_EVENT_OUTPUT buffers by descriptor: perf event arrays. */
 	void *(*output_get)(void *ctx, int fd); /* a struct skep_perf_ring reference, or NULL */
+	void *owner; /* the engine's */
 	void *priv; /* the kind's */
 };
 
@@ -167,6 +168,8 @@ struct skep_perf_ring *skep_perf_ring_get(struct skep_perf_ring *ring);
 void skep_perf_ring_put(struct skep_perf_ring *ring);
 void *skep_perf_ring_mmap(struct skep_perf_ring *ring, size_t len, int prot);
 bool skep_perf_ring_ready(const struct skep_perf_ring *ring);
+/* Bytes that wait for the reader, and of how many; 0 of 0 when no reader mapped it. */
+uint64_t skep_perf_ring_used(const struct skep_perf_ring *ring, uint64_t *size);
 /* Writes one PERF_RECORD_SAMPLE with raw data @a then @b.  0 or -ENOSPC (counted). */
 int skep_perf_ring_sample(struct skep_perf_ring *ring, uint32_t pid, uint32_t tid, uint64_t time,
 			  uint32_t cpu, const void *a, size_t a_len, const void *b, size_t b_len);

@@ -145,6 +145,15 @@ bool skep_perf_ring_ready(const struct skep_perf_ring *ring)
 				     atomic_load_explicit(tail_of(ring), memory_order_acquire);
 }
 
+uint64_t skep_perf_ring_used(const struct skep_perf_ring *ring, uint64_t *size)
+{
+	*size = ring->base ? ring->size : 0;
+	if (!ring->base)
+		return 0;
+	return atomic_load_explicit(head_of(ring), memory_order_acquire) -
+	       atomic_load_explicit(tail_of(ring), memory_order_acquire);
+}
+
 /* How much of a buffer's trailer there is, and its bytes. */
 static size_t make_trailer(const struct skep_perf_ring *ring, unsigned char out[24],
 			   const struct trailer *t)

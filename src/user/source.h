@@ -24,10 +24,16 @@
 struct skep_user;
 struct skep_prog; /* the engine's program object (user.c), holds a skep_vm_prog */
 
+/* A program at a point. */
+struct skep_attached {
+	struct skep_prog *prog; /* borrowed from the link */
+	uint64_t cookie; /* bpf_get_attach_cookie() */
+};
+
 /* Something programs attach to: a tracepoint, a timer. */
 struct skep_point {
 	struct skep_user *user;
-	SKEP_VEC(struct skep_prog *) progs; /* counted references */
+	SKEP_VEC(struct skep_attached) progs;
 	void *priv; /* the source's */
 	const struct skep_source_ops *source;
 };
@@ -43,6 +49,13 @@ struct skep_source_ops {
 		    struct skep_point *point, struct skep_err *err);
 	void (*close)(struct skep_point *point);
 };
+
+/*
+ * Asks the table's rows in turn.  0 with *point filled in, its progs empty;
+ * -EOPNOTSUPP with a sentence that says what would work instead.
+ */
+int skep_source_open(struct skep_user *user, const struct skep_event *ev, const char *raw_tp,
+		     struct skep_point *point, struct skep_err *err);
 
 /* Runs every program of @point.  Bad accesses are reported once a program through the log. */
 void skep_point_fire(struct skep_point *point, struct skep_vm_env *env, void *ctx, size_t ctx_len,
