@@ -23,7 +23,7 @@ static int check_types(struct skep_user *user, const union bpf_attr *attr, struc
 	*out = NULL;
 	if (!attr->btf_key_type_id && !attr->btf_value_type_id)
 		return 0;
-	types = skep_user_obj(user, (int)attr->btf_fd, SKEP_KIND_BTF, &ret);
+	types = skep_user_obj(user, (int)attr->btf_fd, SKEP_USER_BTF, &ret);
 	if (!types)
 		return skep_fail(err, SKEP_E_MAP_CREATE, -ret, "map '%.15s': btf_fd %u is no BTF",
 				 attr->map_name, attr->btf_fd);
@@ -56,20 +56,20 @@ int skep_bpf_map_create(struct skep_user *user, struct skep_call *call)
 	ret = check_types(user, &call->attr, &types, call->err);
 	if (ret == 0 && types) {
 		map->owner = types;
-		skep_obj_get(SKEP_KIND_BTF, types);
+		skep_obj_get(SKEP_USER_BTF, types);
 	}
 	if (ret == 0)
-		ret = skep_user_register(user, SKEP_KIND_MAP, map);
+		ret = skep_user_register(user, SKEP_USER_MAP, map);
 	if (ret == 0)
-		return skep_user_fd(user, SKEP_KIND_MAP, map);
-	skep_obj_put(SKEP_KIND_MAP, map);
+		return skep_user_fd(user, SKEP_USER_MAP, map);
+	skep_obj_put(SKEP_USER_MAP, map);
 	return ret;
 }
 
 /* The map of a descriptor that may be read or written through as @need says. */
 static struct skep_map *map_of(struct skep_user *user, uint32_t fd, int need, int *ret)
 {
-	struct skep_map *map = skep_user_obj(user, (int)fd, SKEP_KIND_MAP, ret);
+	struct skep_map *map = skep_user_obj(user, (int)fd, SKEP_USER_MAP, ret);
 	const struct skep_slot *slot = skep_user_slot(user, (int)fd);
 
 	if (!map)

@@ -9,7 +9,7 @@
 #include "btf/btf.h"
 #include "user/engine.h"
 
-static int next_id(struct skep_user *user, struct skep_call *call, enum skep_kind kind)
+static int next_id(struct skep_user *user, struct skep_call *call, enum skep_user_kind kind)
 {
 	uint32_t id = call->attr.start_id, found;
 	size_t i;
@@ -28,25 +28,25 @@ static int next_id(struct skep_user *user, struct skep_call *call, enum skep_kin
 
 int skep_bpf_prog_get_next_id(struct skep_user *user, struct skep_call *call)
 {
-	return next_id(user, call, SKEP_KIND_PROG);
+	return next_id(user, call, SKEP_USER_PROG);
 }
 
 int skep_bpf_map_get_next_id(struct skep_user *user, struct skep_call *call)
 {
-	return next_id(user, call, SKEP_KIND_MAP);
+	return next_id(user, call, SKEP_USER_MAP);
 }
 
 int skep_bpf_btf_get_next_id(struct skep_user *user, struct skep_call *call)
 {
-	return next_id(user, call, SKEP_KIND_BTF);
+	return next_id(user, call, SKEP_USER_BTF);
 }
 
 int skep_bpf_link_get_next_id(struct skep_user *user, struct skep_call *call)
 {
-	return next_id(user, call, SKEP_KIND_LINK);
+	return next_id(user, call, SKEP_USER_LINK);
 }
 
-static int fd_by_id(struct skep_user *user, enum skep_kind kind, uint32_t id)
+static int fd_by_id(struct skep_user *user, enum skep_user_kind kind, uint32_t id)
 {
 	void *obj = skep_user_by_id(user, kind, id);
 
@@ -58,7 +58,7 @@ static int fd_by_id(struct skep_user *user, enum skep_kind kind, uint32_t id)
 
 int skep_bpf_prog_get_fd_by_id(struct skep_user *user, struct skep_call *call)
 {
-	return fd_by_id(user, SKEP_KIND_PROG, call->attr.prog_id);
+	return fd_by_id(user, SKEP_USER_PROG, call->attr.prog_id);
 }
 
 int skep_bpf_map_get_fd_by_id(struct skep_user *user, struct skep_call *call)
@@ -69,7 +69,7 @@ int skep_bpf_map_get_fd_by_id(struct skep_user *user, struct skep_call *call)
 
 	if (flags & ~both || flags == both)
 		return -EINVAL;
-	fd = fd_by_id(user, SKEP_KIND_MAP, call->attr.map_id);
+	fd = fd_by_id(user, SKEP_USER_MAP, call->attr.map_id);
 	slot = skep_user_slot(user, fd);
 	if (slot) {
 		slot->no_write = flags & BPF_F_RDONLY;
@@ -80,14 +80,14 @@ int skep_bpf_map_get_fd_by_id(struct skep_user *user, struct skep_call *call)
 
 int skep_bpf_btf_get_fd_by_id(struct skep_user *user, struct skep_call *call)
 {
-	return fd_by_id(user, SKEP_KIND_BTF, call->attr.btf_id);
+	return fd_by_id(user, SKEP_USER_BTF, call->attr.btf_id);
 }
 
 int skep_bpf_link_get_fd_by_id(struct skep_user *user, struct skep_call *call)
 {
 	if (!call->attr.link_id)
 		return -ENOENT;
-	return fd_by_id(user, SKEP_KIND_LINK, call->attr.link_id);
+	return fd_by_id(user, SKEP_USER_LINK, call->attr.link_id);
 }
 
 /* The sentence in the caller's log buffer, cut if it must be. */
@@ -133,10 +133,10 @@ int skep_bpf_btf_load(struct skep_user *user, struct skep_call *call)
 		ret = skep_btf_check(types->btf, call->err);
 	ret = btf_log(call, ret);
 	if (ret == 0)
-		ret = skep_user_register(user, SKEP_KIND_BTF, types);
+		ret = skep_user_register(user, SKEP_USER_BTF, types);
 	if (ret == 0)
-		return skep_user_fd(user, SKEP_KIND_BTF, types);
-	skep_obj_put(SKEP_KIND_BTF, types);
+		return skep_user_fd(user, SKEP_USER_BTF, types);
+	skep_obj_put(SKEP_USER_BTF, types);
 	return ret;
 }
 
@@ -150,10 +150,10 @@ static int add_link(struct skep_user *user, uint32_t type, struct skep_prog *pro
 	if (!link)
 		return -ENOMEM;
 	link->tp_name = name ? strdup(name) : NULL;
-	ret = skep_user_register(user, SKEP_KIND_LINK, link);
+	ret = skep_user_register(user, SKEP_USER_LINK, link);
 	if (ret == 0)
-		return skep_user_fd(user, SKEP_KIND_LINK, link);
-	skep_obj_put(SKEP_KIND_LINK, link);
+		return skep_user_fd(user, SKEP_USER_LINK, link);
+	skep_obj_put(SKEP_USER_LINK, link);
 	return ret;
 }
 
@@ -175,7 +175,7 @@ int skep_bpf_link_create(struct skep_user *user, struct skep_call *call)
 	struct skep_prog *prog;
 	int ret;
 
-	prog = skep_user_obj(user, (int)attr->link_create.prog_fd, SKEP_KIND_PROG, &ret);
+	prog = skep_user_obj(user, (int)attr->link_create.prog_fd, SKEP_USER_PROG, &ret);
 	if (!prog)
 		return ret;
 	if (prog->type != BPF_PROG_TYPE_TRACEPOINT && prog->type != BPF_PROG_TYPE_PERF_EVENT &&
@@ -187,7 +187,7 @@ int skep_bpf_link_create(struct skep_user *user, struct skep_call *call)
 			"engine");
 	if (attr->link_create.attach_type != BPF_PERF_EVENT || attr->link_create.flags)
 		return -EINVAL;
-	opened = skep_user_obj(user, (int)attr->link_create.target_fd, SKEP_KIND_EVENT, &ret);
+	opened = skep_user_obj(user, (int)attr->link_create.target_fd, SKEP_USER_EVENT, &ret);
 	if (!opened)
 		return ret;
 	if (!opened->pointed || !fits(prog->type, opened->kind))
@@ -228,7 +228,7 @@ int skep_bpf_raw_tracepoint_open(struct skep_user *user, struct skep_call *call)
 	uint64_t cookie;
 	int ret;
 
-	prog = skep_user_obj(user, (int)call->attr.raw_tracepoint.prog_fd, SKEP_KIND_PROG, &ret);
+	prog = skep_user_obj(user, (int)call->attr.raw_tracepoint.prog_fd, SKEP_USER_PROG, &ret);
 	if (!prog)
 		return ret;
 	switch (prog->type) {
@@ -253,7 +253,7 @@ int skep_bpf_raw_tracepoint_open(struct skep_user *user, struct skep_call *call)
 	memcpy(&cookie, (char *)&call->attr + 16, sizeof(cookie));
 	ret = add_link(user, prog->type == BPF_PROG_TYPE_TRACING ? 2 : 1 /* BPF_LINK_TYPE_* */,
 		       prog, opened, cookie, name);
-	skep_obj_put(SKEP_KIND_EVENT, opened); /* the link has its own */
+	skep_obj_put(SKEP_USER_EVENT, opened); /* the link has its own */
 	return ret;
 }
 
@@ -265,9 +265,9 @@ int skep_bpf_link_update(struct skep_user *user, struct skep_call *call)
 
 	if (attr->link_update.flags & ~(uint32_t)BPF_F_REPLACE)
 		return -EINVAL;
-	if (!skep_user_obj(user, (int)attr->link_update.link_fd, SKEP_KIND_LINK, &ret))
+	if (!skep_user_obj(user, (int)attr->link_update.link_fd, SKEP_USER_LINK, &ret))
 		return ret;
-	if (!skep_user_obj(user, (int)attr->link_update.new_prog_fd, SKEP_KIND_PROG, &ret))
+	if (!skep_user_obj(user, (int)attr->link_update.new_prog_fd, SKEP_USER_PROG, &ret))
 		return ret;
 	return -EINVAL;
 }
@@ -276,7 +276,7 @@ int skep_bpf_link_detach(struct skep_user *user, struct skep_call *call)
 {
 	int ret;
 
-	if (!skep_user_obj(user, (int)call->attr.link_detach.link_fd, SKEP_KIND_LINK, &ret))
+	if (!skep_user_obj(user, (int)call->attr.link_detach.link_fd, SKEP_USER_LINK, &ret))
 		return ret;
 	return skep_fail(call->err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
 			 "links of this kind are detached by closing their descriptors");
@@ -291,10 +291,10 @@ int skep_bpf_prog_bind_map(struct skep_user *user, struct skep_call *call)
 
 	if (attr->prog_bind_map.flags)
 		return -EINVAL;
-	prog = skep_user_obj(user, (int)attr->prog_bind_map.prog_fd, SKEP_KIND_PROG, &ret);
+	prog = skep_user_obj(user, (int)attr->prog_bind_map.prog_fd, SKEP_USER_PROG, &ret);
 	if (!prog)
 		return ret;
-	map = skep_user_obj(user, (int)attr->prog_bind_map.map_fd, SKEP_KIND_MAP, &ret);
+	map = skep_user_obj(user, (int)attr->prog_bind_map.map_fd, SKEP_USER_MAP, &ret);
 	if (!map)
 		return ret;
 	skep_vec_each (&prog->maps, it) {
@@ -303,6 +303,6 @@ int skep_bpf_prog_bind_map(struct skep_user *user, struct skep_call *call)
 	}
 	if (skep_vec_push(&prog->maps, map))
 		return -ENOMEM;
-	skep_obj_get(SKEP_KIND_MAP, map);
+	skep_obj_get(SKEP_USER_MAP, map);
 	return 0;
 }

@@ -31,15 +31,15 @@
 struct skep_btf;
 struct skep_tracer;
 
-enum skep_kind {
-	SKEP_KIND_NONE,
-	SKEP_KIND_MAP,
-	SKEP_KIND_PROG,
-	SKEP_KIND_BTF,
-	SKEP_KIND_LINK,
-	SKEP_KIND_IDS, /* those above have ids */
-	SKEP_KIND_EVENT = SKEP_KIND_IDS,
-	SKEP_KIND_MAX,
+enum skep_user_kind {
+	SKEP_USER_NONE,
+	SKEP_USER_MAP,
+	SKEP_USER_PROG,
+	SKEP_USER_BTF,
+	SKEP_USER_LINK,
+	SKEP_USER_IDS, /* those above have ids */
+	SKEP_USER_EVENT = SKEP_USER_IDS,
+	SKEP_USER_MAX,
 };
 
 struct skep_types { /* what BTF_LOAD makes */
@@ -90,7 +90,7 @@ struct skep_link {
 };
 
 struct skep_slot { /* a descriptor */
-	enum skep_kind kind;
+	enum skep_user_kind kind;
 	void *obj; /* counted */
 	bool mapped; /* watched by wait() */
 	bool no_read, no_write; /* open_flags of MAP_GET_FD_BY_ID */
@@ -100,8 +100,8 @@ struct skep_user {
 	struct skep_sys sys;
 	struct skep_log *log;
 	SKEP_VEC(struct skep_slot) slots;
-	SKEP_VEC(void *) ids[SKEP_KIND_IDS]; /* ascending ids */
-	uint32_t next_id[SKEP_KIND_IDS];
+	SKEP_VEC(void *) ids[SKEP_USER_IDS]; /* ascending ids */
+	uint32_t next_id[SKEP_USER_IDS];
 	struct skep_vm *vm;
 	struct skep_packet packet; /* of test runs */
 	struct skep_tracer *tracer; /* made when first asked for */
@@ -132,18 +132,18 @@ static inline void *skep_ptr(uint64_t attr_ptr)
 }
 
 /* Descriptors (user.c). */
-int skep_user_fd(struct skep_user *user, enum skep_kind kind, void *take_obj);
+int skep_user_fd(struct skep_user *user, enum skep_user_kind kind, void *take_obj);
 struct skep_slot *skep_user_slot(struct skep_user *user, int fd);
 /* The borrowed object of @fd; NULL with *ret -EBADF (no such descriptor) or -EINVAL (other kind). */
-void *skep_user_obj(struct skep_user *user, int fd, enum skep_kind kind, int *ret);
+void *skep_user_obj(struct skep_user *user, int fd, enum skep_user_kind kind, int *ret);
 
 /* Objects and ids (object.c). */
-void skep_obj_get(enum skep_kind kind, void *obj);
-void skep_obj_put(enum skep_kind kind, void *obj);
-uint32_t skep_obj_id(enum skep_kind kind, const void *obj);
+void skep_obj_get(enum skep_user_kind kind, void *obj);
+void skep_obj_put(enum skep_user_kind kind, void *obj);
+uint32_t skep_obj_id(enum skep_user_kind kind, const void *obj);
 /* Gives @obj an id and a place in the table.  0 or -ENOMEM. */
-int skep_user_register(struct skep_user *user, enum skep_kind kind, void *obj);
-void *skep_user_by_id(struct skep_user *user, enum skep_kind kind, uint32_t id);
+int skep_user_register(struct skep_user *user, enum skep_user_kind kind, void *obj);
+void *skep_user_by_id(struct skep_user *user, enum skep_user_kind kind, uint32_t id);
 void skep_user_sweep(struct skep_user *user);
 extern const struct skep_map_prog_ops skep_user_prog_ops;
 void *skep_user_output_get(void *user, int fd);

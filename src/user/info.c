@@ -11,11 +11,6 @@
 #include "btf/btf.h"
 #include "user/engine.h"
 
-static uint64_t ptr_of(const void *p)
-{
-	return (uintptr_t)p;
-}
-
 /* Copies up to *@n of @have records to @to (an address, or 0); *@n: how many there are. */
 static int fill(uint64_t to, uint32_t *n, uint32_t have, const void *from, size_t size)
 {
@@ -147,9 +142,9 @@ static int link_info(const struct skep_link *link, struct bpf_link_info *info)
 static int one_info(const struct skep_slot *slot, void *info)
 {
 	switch (slot->kind) {
-	case SKEP_KIND_PROG: return prog_info(slot->obj, info);
-	case SKEP_KIND_MAP: return map_info(slot->obj, info);
-	case SKEP_KIND_BTF: return btf_info(slot->obj, info);
+	case SKEP_USER_PROG: return prog_info(slot->obj, info);
+	case SKEP_USER_MAP: return map_info(slot->obj, info);
+	case SKEP_USER_BTF: return btf_info(slot->obj, info);
 	default: return link_info(slot->obj, info);
 	}
 }
@@ -157,10 +152,10 @@ static int one_info(const struct skep_slot *slot, void *info)
 int skep_bpf_obj_get_info_by_fd(struct skep_user *user, struct skep_call *call)
 {
 	static const uint32_t sizes[] = {
-		[SKEP_KIND_MAP] = sizeof(struct bpf_map_info),
-		[SKEP_KIND_PROG] = sizeof(struct bpf_prog_info),
-		[SKEP_KIND_BTF] = sizeof(struct bpf_btf_info),
-		[SKEP_KIND_LINK] = sizeof(struct bpf_link_info),
+		[SKEP_USER_MAP] = sizeof(struct bpf_map_info),
+		[SKEP_USER_PROG] = sizeof(struct bpf_prog_info),
+		[SKEP_USER_BTF] = sizeof(struct bpf_btf_info),
+		[SKEP_USER_LINK] = sizeof(struct bpf_link_info),
 	};
 	union {
 		struct bpf_prog_info prog;
@@ -175,7 +170,7 @@ int skep_bpf_obj_get_info_by_fd(struct skep_user *user, struct skep_call *call)
 
 	if (!slot)
 		return -EBADF;
-	if (slot->kind >= SKEP_KIND_IDS)
+	if (slot->kind >= SKEP_USER_IDS)
 		return -EINVAL;
 	if (!to && len)
 		return -EFAULT;

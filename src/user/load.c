@@ -2,8 +2,8 @@
 /*
  * PROG_LOAD: from the caller's instructions to a program that can run.
  *
- * Map descriptors in 64-bit immediates become addresses; a copy with map ids
- * in their place stays for prog info.  Every refusal leaves its sentence in
+ * Map descriptors in 64-bit immediates become places among the program's maps;
+ * a copy with map ids instead stays for prog info.  Every refusal leaves its sentence in
  * the log buffer, with the source line when there is one, as the kernel's
  * verifier would.  kernel/bpf/syscall.c and verifier.c decide the errnos.
  */
@@ -31,9 +31,9 @@ void skep_prog_free(struct skep_prog *prog)
 
 	skep_vm_prog_put(prog->vm);
 	skep_vec_each (&prog->maps, it)
-		skep_obj_put(SKEP_KIND_MAP, *it);
+		skep_obj_put(SKEP_USER_MAP, *it);
 	skep_vec_deinit(&prog->maps);
-	skep_obj_put(SKEP_KIND_BTF, prog->types);
+	skep_obj_put(SKEP_USER_BTF, prog->types);
 	free(prog->insns);
 	free(prog->funcs);
 	free(prog->lines);
@@ -95,26 +95,27 @@ static bool is_gpl(const char *license)
 	return false;
 }
 
-/* Notes that @prog uses @map, once. */
+/* Notes that @prog uses @map, once.  Its place among the program's maps, or -ENOMEM. */
 static int use_map(struct skep_prog *prog, struct skep_map *map)
 {
-	struct skep_map **it;
+	size_t i;
 
-	skep_vec_each (&prog->maps, it) {
-		if (*it == map)
-			return 0;
+	for (i = 0; i < prog->maps.len; i++) {
+		if (prog->maps.data[i] == map)
+			return (int)i;
 	}
 	if (skep_vec_push(&prog->maps, map))
 		return -ENOMEM;
-	skep_obj_get(SKEP_KIND_MAP, map);
-	return 0;
+	skep_obj_get(SKEP_USER_MAP, map);
+	return (int)i;
 }
 
-/* The map that the 64-bit immediate at @i means. */
-static int find_map(struct skep_prog *prog, const union bpf_attr *attr, struct bpf_insn *insn,
-		    uint32_t i, struct skep_map **map, struct skep_err *err)
+/* The place of the map that the 64-bit immediate at @i means. */
+static int find_map(struct skep_prog *prog, const union bpf_attr *attr, const struct bpf_insn *insn,
+		    uint32_t i, struct skep_err *err)
 {
 	const int *fds = skep_ptr(attr->fd_array);
+	struct skep_map *map;
 	int fd = insn->imm, ret;
 
 	if (insn->src_reg == BPF_PSEUDO_MAP_IDX || insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE) {
@@ -123,45 +124,40 @@ static int find_map(struct skep_prog *prog, const union bpf_attr *attr, struct b
 					 "insn %u: fd_idx without fd_array is invalid", i);
 		fd = fds[insn->imm];
 	}
-	*map = skep_user_obj(prog->user, fd, SKEP_KIND_MAP, &ret);
-	if (!*map)
+	map = skep_user_obj(prog->user, fd, SKEP_USER_MAP, &ret);
+	if (!map)
 		return skep_fail(err, SKEP_E_PROG_REJECTED, -ret,
 				 "insn %u: fd %d is not pointing to valid bpf_map", i, fd);
-	ret = use_map(prog, *map);
-	return ret ? skep_fail_nomem(err) : 0;
+	ret = use_map(prog, map);
+	return ret < 0 ? skep_fail_nomem(err) : ret;
 }
 
-/* Puts the address into the pair at @insn, the map's id into the copy for info. */
+/* Descriptors become places among the program's maps; in the copy for info, ids. */
 static int relocate(struct skep_prog *prog, const union bpf_attr *attr, struct bpf_insn *insn,
 		    uint32_t i, struct skep_err *err)
 {
 	bool value =
 		insn->src_reg == BPF_PSEUDO_MAP_VALUE || insn->src_reg == BPF_PSEUDO_MAP_IDX_VALUE;
-	uint32_t zero = 0, off = (uint32_t)insn[1].imm;
-	struct skep_map *map;
-	uint64_t at;
-	int ret;
+	uint32_t off = (uint32_t)insn[1].imm;
+	const struct skep_map *map;
+	int place;
 
 	if (!value && off)
 		return skep_fail(err, SKEP_E_PROG_REJECTED, EINVAL,
 				 "insn %u: unrecognized bpf_ld_imm64 insn", i);
-	ret = find_map(prog, attr, insn, i, &map, err);
-	if (ret)
-		return ret;
-	at = (uintptr_t)map;
-	if (value) {
-		if (map->type != BPF_MAP_TYPE_ARRAY || map->max_entries != 1 ||
-		    off >= map->value_size)
-			return skep_fail(err, SKEP_E_PROG_REJECTED, EINVAL,
-					 "insn %u: no direct value access at %u of map '%s'", i,
-					 off, map->name);
-		at = (uintptr_t)map->ops->lookup(map, &zero, 0) + off;
-	}
-	insn->src_reg = value ? BPF_PSEUDO_MAP_VALUE : BPF_PSEUDO_MAP_FD;
-	prog->insns[i] = *insn;
+	place = find_map(prog, attr, insn, i, err);
+	if (place < 0)
+		return place;
+	map = prog->maps.data[place];
+	if (value &&
+	    (map->type != BPF_MAP_TYPE_ARRAY || map->max_entries != 1 || off >= map->value_size))
+		return skep_fail(err, SKEP_E_PROG_REJECTED, EINVAL,
+				 "insn %u: no direct value access at %u of map '%s'", i, off,
+				 map->name);
+	prog->insns[i].src_reg = value ? BPF_PSEUDO_MAP_VALUE : BPF_PSEUDO_MAP_FD;
 	prog->insns[i].imm = (int32_t)map->id;
-	insn[0].imm = (int32_t)(uint32_t)at;
-	insn[1].imm = (int32_t)(uint32_t)(at >> 32);
+	insn->src_reg = value ? BPF_PSEUDO_MAP_IDX_VALUE : BPF_PSEUDO_MAP_IDX;
+	insn->imm = place;
 	return 0;
 }
 
@@ -206,10 +202,10 @@ static int take_info(struct skep_prog *prog, const union bpf_attr *attr, struct 
 
 	if (!nf && !nl)
 		return 0;
-	prog->types = skep_user_obj(prog->user, (int)attr->prog_btf_fd, SKEP_KIND_BTF, &ret);
+	prog->types = skep_user_obj(prog->user, (int)attr->prog_btf_fd, SKEP_USER_BTF, &ret);
 	if (!prog->types)
 		return skep_fail(err, SKEP_E_PROG_LOAD, -ret, "prog_btf_fd is no BTF");
-	skep_obj_get(SKEP_KIND_BTF, prog->types);
+	skep_obj_get(SKEP_USER_BTF, prog->types);
 	if ((nf && (attr->func_info_rec_size < 8 || attr->func_info_rec_size > 252)) ||
 	    (nl && (attr->line_info_rec_size < 16 || attr->line_info_rec_size > 252)))
 		return skep_fail(err, SKEP_E_PROG_LOAD, EINVAL, "func or line info rec size");
@@ -331,9 +327,9 @@ int skep_bpf_prog_load(struct skep_user *user, struct skep_call *call)
 	if (ret == 0)
 		ret = log_result(call, prog, build(prog, attr, call->err));
 	if (ret == 0)
-		ret = skep_user_register(user, SKEP_KIND_PROG, prog);
+		ret = skep_user_register(user, SKEP_USER_PROG, prog);
 	if (ret == 0)
-		return skep_user_fd(user, SKEP_KIND_PROG, prog);
-	skep_obj_put(SKEP_KIND_PROG, prog);
+		return skep_user_fd(user, SKEP_USER_PROG, prog);
+	skep_obj_put(SKEP_USER_PROG, prog);
 	return ret;
 }

@@ -2,6 +2,7 @@
 /* Objects of the user engine: references, ids, links. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "btf/btf.h"
 #include "user/engine.h"
@@ -36,73 +37,73 @@ static void link_free(struct skep_link *link)
 			(point->progs.len - i) * sizeof(point->progs.data[0]));
 		break;
 	}
-	skep_obj_put(SKEP_KIND_EVENT, link->opened);
-	skep_obj_put(SKEP_KIND_PROG, link->prog);
+	skep_obj_put(SKEP_USER_EVENT, link->opened);
+	skep_obj_put(SKEP_USER_PROG, link->prog);
 	free(link->tp_name);
 	free(link);
 }
 
-static int *refs_of(enum skep_kind kind, void *obj)
+static int *refs_of(enum skep_user_kind kind, void *obj)
 {
 	switch (kind) {
-	case SKEP_KIND_PROG: return &((struct skep_prog *)obj)->refs;
-	case SKEP_KIND_BTF: return &((struct skep_types *)obj)->refs;
-	case SKEP_KIND_LINK: return &((struct skep_link *)obj)->refs;
+	case SKEP_USER_PROG: return &((struct skep_prog *)obj)->refs;
+	case SKEP_USER_BTF: return &((struct skep_types *)obj)->refs;
+	case SKEP_USER_LINK: return &((struct skep_link *)obj)->refs;
 	default: return &((struct skep_opened *)obj)->refs;
 	}
 }
 
-void skep_obj_get(enum skep_kind kind, void *obj)
+void skep_obj_get(enum skep_user_kind kind, void *obj)
 {
-	if (kind == SKEP_KIND_MAP)
+	if (kind == SKEP_USER_MAP)
 		skep_map_get(obj);
 	else
 		++*refs_of(kind, obj);
 }
 
-void skep_obj_put(enum skep_kind kind, void *obj)
+void skep_obj_put(enum skep_user_kind kind, void *obj)
 {
 	if (!obj)
 		return;
-	if (kind == SKEP_KIND_MAP) {
+	if (kind == SKEP_USER_MAP) {
 		struct skep_map *map = obj;
 		struct skep_types *types = map->refs == 1 ? map->owner : NULL;
 
 		skep_map_put(map);
-		skep_obj_put(SKEP_KIND_BTF, types);
+		skep_obj_put(SKEP_USER_BTF, types);
 		return;
 	}
 	if (--*refs_of(kind, obj))
 		return;
 	switch (kind) {
-	case SKEP_KIND_PROG: skep_prog_free(obj); break;
-	case SKEP_KIND_BTF: types_free(obj); break;
-	case SKEP_KIND_LINK: link_free(obj); break;
+	case SKEP_USER_PROG: skep_prog_free(obj); break;
+	case SKEP_USER_BTF: types_free(obj); break;
+	case SKEP_USER_LINK: link_free(obj); break;
 	default: opened_free(obj); break;
 	}
 }
 
-uint32_t skep_obj_id(enum skep_kind kind, const void *obj)
+uint32_t skep_obj_id(enum skep_user_kind kind, const void *obj)
 {
 	switch (kind) {
-	case SKEP_KIND_MAP: return ((const struct skep_map *)obj)->id;
-	case SKEP_KIND_PROG: return ((const struct skep_prog *)obj)->id;
-	case SKEP_KIND_BTF: return ((const struct skep_types *)obj)->id;
-	case SKEP_KIND_LINK: return ((const struct skep_link *)obj)->id;
+	case SKEP_USER_MAP: return ((const struct skep_map *)obj)->id;
+	case SKEP_USER_PROG: return ((const struct skep_prog *)obj)->id;
+	case SKEP_USER_BTF: return ((const struct skep_types *)obj)->id;
+	case SKEP_USER_LINK: return ((const struct skep_link *)obj)->id;
 	default: return 0;
 	}
 }
 
-int skep_user_register(struct skep_user *user, enum skep_kind kind, void *obj)
+int skep_user_register(struct skep_user *user, enum skep_user_kind kind, void *obj)
 {
 	uint32_t id = user->next_id[kind] + 1;
 
 	if (skep_vec_push(&user->ids[kind], obj))
 		return -ENOMEM;
 	switch (kind) {
-	case SKEP_KIND_MAP: ((struct skep_map *)obj)->id = id; break;
-	case SKEP_KIND_PROG: ((struct skep_prog *)obj)->id = id; break;
-	case SKEP_KIND_BTF: ((struct skep_types *)obj)->id = id; break;
+	case SKEP_USER_MAP: ((struct skep_map *)obj)->id = id; break;
+	case SKEP_USER_PROG: ((struct skep_prog *)obj)->id = id; break;
+	case SKEP_USER_BTF: ((struct skep_types *)obj)->id = id; break;
 	default: ((struct skep_link *)obj)->id = id; break;
 	}
 	user->next_id[kind] = id;
@@ -110,7 +111,7 @@ int skep_user_register(struct skep_user *user, enum skep_kind kind, void *obj)
 	return 0;
 }
 
-void *skep_user_by_id(struct skep_user *user, enum skep_kind kind, uint32_t id)
+void *skep_user_by_id(struct skep_user *user, enum skep_user_kind kind, uint32_t id)
 {
 	size_t i;
 
@@ -121,23 +122,23 @@ void *skep_user_by_id(struct skep_user *user, enum skep_kind kind, uint32_t id)
 	return NULL;
 }
 
-static bool only_table(enum skep_kind kind, void *obj)
+static bool only_table(enum skep_user_kind kind, void *obj)
 {
-	return (kind == SKEP_KIND_MAP ? ((struct skep_map *)obj)->refs : *refs_of(kind, obj)) == 1;
+	return (kind == SKEP_USER_MAP ? ((struct skep_map *)obj)->refs : *refs_of(kind, obj)) == 1;
 }
 
 /* Links before programs before maps and types: each may have held the next. */
 void skep_user_sweep(struct skep_user *user)
 {
-	static const enum skep_kind order[] = {SKEP_KIND_LINK, SKEP_KIND_PROG, SKEP_KIND_MAP,
-					       SKEP_KIND_BTF};
+	static const enum skep_user_kind order[] = {SKEP_USER_LINK, SKEP_USER_PROG, SKEP_USER_MAP,
+						    SKEP_USER_BTF};
 	bool again = true;
 	size_t k, i;
 
 	while (again) {
 		again = false;
 		for (k = 0; k < sizeof(order) / sizeof(order[0]); k++) {
-			enum skep_kind kind = order[k];
+			enum skep_user_kind kind = order[k];
 
 			for (i = user->ids[kind].len; i-- > 0;) {
 				void *obj = user->ids[kind].data[i];
@@ -169,24 +170,24 @@ struct skep_link *skep_link_create(uint32_t type, struct skep_prog *prog,
 	link->prog = prog;
 	link->opened = opened;
 	link->cookie = cookie;
-	skep_obj_get(SKEP_KIND_PROG, prog);
-	skep_obj_get(SKEP_KIND_EVENT, opened);
+	skep_obj_get(SKEP_USER_PROG, prog);
+	skep_obj_get(SKEP_USER_EVENT, opened);
 	return link;
 }
 
 static void *prog_get(void *ctx, int fd)
 {
 	int ret;
-	void *prog = skep_user_obj(ctx, fd, SKEP_KIND_PROG, &ret);
+	void *prog = skep_user_obj(ctx, fd, SKEP_USER_PROG, &ret);
 
 	if (prog)
-		skep_obj_get(SKEP_KIND_PROG, prog);
+		skep_obj_get(SKEP_USER_PROG, prog);
 	return prog;
 }
 
 static void prog_put(void *prog)
 {
-	skep_obj_put(SKEP_KIND_PROG, prog);
+	skep_obj_put(SKEP_USER_PROG, prog);
 }
 
 static uint32_t prog_id(const void *prog)
@@ -215,7 +216,7 @@ const struct skep_map_prog_ops skep_user_prog_ops = {
 void *skep_user_output_get(void *user, int fd)
 {
 	int ret;
-	struct skep_opened *opened = skep_user_obj(user, fd, SKEP_KIND_EVENT, &ret);
+	struct skep_opened *opened = skep_user_obj(user, fd, SKEP_USER_EVENT, &ret);
 
 	return opened && opened->kind == SKEP_EVENT_OUTPUT ? skep_perf_ring_get(opened->ring)
 							   : NULL;

@@ -101,7 +101,7 @@ static void maybe_yield(struct skep_user *user)
 		if (!it->mapped)
 			continue;
 		size = used = 0;
-		if (it->kind == SKEP_KIND_EVENT) {
+		if (it->kind == SKEP_USER_EVENT) {
 			used = skep_perf_ring_used(((struct skep_opened *)it->obj)->ring, &size);
 		} else if (((struct skep_map *)it->obj)->type == BPF_MAP_TYPE_RINGBUF) {
 			used = skep_ringbuf_query(it->obj, BPF_RB_AVAIL_DATA);
@@ -211,7 +211,7 @@ void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const cha
 	skep_vec_each (&user->slots, it) {
 		struct skep_opened *opened = it->obj;
 
-		if (it->kind != SKEP_KIND_EVENT || opened->kind != SKEP_EVENT_PRINTK)
+		if (it->kind != SKEP_USER_EVENT || opened->kind != SKEP_EVENT_PRINTK)
 			continue;
 		any = any ? any : opened;
 		if (opened->cpu == (int)env->cpu)

@@ -446,7 +446,7 @@ int skep_bpf_prog_test_run(struct skep_user *user, struct skep_call *call)
 	if (!attr->test.ctx_size_in != !attr->test.ctx_in ||
 	    !attr->test.ctx_size_out != !attr->test.ctx_out)
 		return -EINVAL;
-	t.prog = skep_user_obj(user, (int)attr->test.prog_fd, SKEP_KIND_PROG, &ret);
+	t.prog = skep_user_obj(user, (int)attr->test.prog_fd, SKEP_USER_PROG, &ret);
 	if (!t.prog)
 		return ret;
 	switch (t.prog->type) {

@@ -21,13 +21,13 @@
 /* How long the sources may run on before the reader's turn. */
 #define SLICE_US 5000
 
-int skep_user_fd(struct skep_user *user, enum skep_kind kind, void *take_obj)
+int skep_user_fd(struct skep_user *user, enum skep_user_kind kind, void *take_obj)
 {
 	struct skep_slot slot = {.kind = kind, .obj = take_obj};
 	size_t i;
 
 	for (i = 0; i < user->slots.len; i++) {
-		if (user->slots.data[i].kind != SKEP_KIND_NONE)
+		if (user->slots.data[i].kind != SKEP_USER_NONE)
 			continue;
 		user->slots.data[i] = slot;
 		return (int)i + FIRST_FD;
@@ -43,12 +43,12 @@ struct skep_slot *skep_user_slot(struct skep_user *user, int fd)
 {
 	if (fd < FIRST_FD || (size_t)(fd - FIRST_FD) >= user->slots.len)
 		return NULL;
-	if (user->slots.data[fd - FIRST_FD].kind == SKEP_KIND_NONE)
+	if (user->slots.data[fd - FIRST_FD].kind == SKEP_USER_NONE)
 		return NULL;
 	return &user->slots.data[fd - FIRST_FD];
 }
 
-void *skep_user_obj(struct skep_user *user, int fd, enum skep_kind kind, int *ret)
+void *skep_user_obj(struct skep_user *user, int fd, enum skep_user_kind kind, int *ret)
 {
 	struct skep_slot *slot = skep_user_slot(user, fd);
 
@@ -66,7 +66,7 @@ static int user_event(struct skep_sys *sys, const struct skep_event *ev)
 	sys->why[0] = '\0';
 	ret = skep_user_event(user, ev, NULL, &opened, &err);
 	if (ret == 0)
-		ret = skep_user_fd(user, SKEP_KIND_EVENT, opened);
+		ret = skep_user_fd(user, SKEP_USER_EVENT, opened);
 	if (ret < 0 && err.tag != SKEP_E_NONE)
 		snprintf(sys->why, sizeof(sys->why), "%.*s", (int)sizeof(sys->why) - 1, err.msg);
 	skep_err_deinit(&err);
@@ -81,9 +81,9 @@ static void *user_map(struct skep_sys *sys, int fd, off_t off, size_t len, int p
 
 	if (!slot)
 		return (void *)(intptr_t)-EBADF;
-	if (slot->kind == SKEP_KIND_MAP) {
+	if (slot->kind == SKEP_USER_MAP) {
 		p = skep_map_sys_mmap(slot->obj, off, len, prot);
-	} else if (slot->kind == SKEP_KIND_EVENT) {
+	} else if (slot->kind == SKEP_USER_EVENT) {
 		opened = slot->obj;
 		p = opened->ring && !off ? skep_perf_ring_mmap(opened->ring, len, prot)
 					 : (void *)(intptr_t)-EINVAL;
@@ -103,7 +103,7 @@ static bool ring_ready(const struct skep_user *user)
 	skep_vec_each (&user->slots, it) {
 		if (!it->mapped)
 			continue;
-		if (it->kind == SKEP_KIND_MAP) {
+		if (it->kind == SKEP_USER_MAP) {
 			const struct skep_map *map = it->obj;
 
 			if (map->ops->ready && map->ops->ready(map))
@@ -219,7 +219,7 @@ static int user_close(struct skep_sys *sys, int fd)
 		return -EBADF;
 	old = *slot;
 	*slot = (struct skep_slot){0};
-	if (old.kind == SKEP_KIND_MAP) {
+	if (old.kind == SKEP_USER_MAP) {
 		struct skep_map *map = old.obj;
 
 		if (map->ops->release && !has_fd(user, map))
@@ -298,14 +298,14 @@ static void user_destroy(struct skep_sys *sys)
 	int k;
 
 	for (i = 0; i < user->slots.len; i++) {
-		if (user->slots.data[i].kind != SKEP_KIND_NONE)
+		if (user->slots.data[i].kind != SKEP_USER_NONE)
 			user_close(sys, (int)i + FIRST_FD);
 	}
 	skep_user_sweep(user);
 	skep_tracer_destroy(user->tracer);
 	skep_vm_destroy(user->vm);
 	skep_packet_deinit(&user->packet);
-	for (k = 0; k < SKEP_KIND_IDS; k++)
+	for (k = 0; k < SKEP_USER_IDS; k++)
 		skep_vec_deinit(&user->ids[k]);
 	skep_vec_deinit(&user->slots);
 	skep_vec_deinit(&user->watched);

@@ -87,7 +87,7 @@ static void print_sample(struct skep_user *u, struct skep_vm_env *env)
 void skep_point_fire(struct skep_point *point, struct skep_vm_env *env, void *ctx, size_t ctx_len,
 		     const struct skep_vm_region *regions, unsigned int nr_regions)
 {
-	const char *name = point->progs.data[0]->name;
+	const char *name = point->progs.data[0].prog->name;
 	struct skep_ctx_sys_enter *enter = ctx;
 	struct skep_ctx_sys_exit *leave = ctx;
 	struct skep_user *u = point->user;
@@ -139,7 +139,7 @@ static int open_point(struct skep_user *u, char *name, pid_t pid, unsigned int h
 
 	prog->name = name;
 	point->user = u;
-	skep_vec_push(&point->progs, prog);
+	skep_vec_push(&point->progs, (struct skep_attached){.prog = prog});
 	if (hz) {
 		ev.kind = SKEP_EVENT_PERF;
 		ev.perf.type = PERF_TYPE_SOFTWARE;
