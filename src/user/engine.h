@@ -134,7 +134,7 @@ static inline void *skep_ptr(uint64_t attr_ptr)
 /* Descriptors (user.c). */
 int skep_user_fd(struct skep_user *user, enum skep_user_kind kind, void *take_obj);
 struct skep_slot *skep_user_slot(struct skep_user *user, int fd);
-/* The borrowed object of @fd; NULL with *ret -EBADF (no such descriptor) or -EINVAL (other kind). */
+/* The borrowed object of @fd; NULL with *ret -EBADF (no such descriptor) or -EINVAL (other). */
 void *skep_user_obj(struct skep_user *user, int fd, enum skep_user_kind kind, int *ret);
 
 /* Objects and ids (object.c). */
