@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Between the driver (jit.c) and an architecture's file.
+ *
+ * The architecture walks the decoded program and writes code into struct
+ * skep_jit.  It is called twice: in the first pass every jump is long and
+ * `at` gets an upper bound of each distance; in the second, jumps whose
+ * bound is short are short.
+ */
+#ifndef SKEP_JIT_EMIT_H
+#define SKEP_JIT_EMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/vec.h"
+#include "vm/run.h"
+
+struct skep_jit_fixup {
+	uint32_t pos; /* of the displacement in the code */
+	uint32_t label;
+	bool is_short; /* one byte, else four */
+};
+
+/* Code that is needed rarely and stands behind the program: the slow side of a check. */
+struct skep_jit_cold {
+	uint32_t label, back; /* where it is entered, and where it goes on */
+	uint32_t slot; /* of the instruction it belongs to */
+	uint32_t kind; /* the architecture's */
+	uint32_t len;
+	bool write;
+};
+
+struct skep_jit {
+	const struct skep_vm_prog *prog;
+	bool checked;
+	unsigned int pass; /* 0 or 1 */
+	uint8_t *code; /* cap bytes; NULL in pass 0 while sizing */
+	size_t len, cap;
+	uint32_t *label_at; /* offset of each label: slots first, then the architecture's */
+	uint32_t *old_at; /* the same, of the pass before */
+	uint32_t nr_labels, cap_labels;
+	SKEP_VEC(struct skep_jit_fixup) fixups;
+	SKEP_VEC(struct skep_jit_cold) colds;
+	uint32_t slot; /* of the instruction being emitted */
+	uint8_t *leader; /* by slot: something may jump here */
+	bool oom;
+};
+
+/* Emits the whole program.  Offsets of entries by label `slot`. */
+void skep_jit_emit(struct skep_jit *j);
+
+/* Offset of the stub that C calls: int (struct skep_vm *, uint64_t r[11], const void *entry). */
+#define SKEP_JIT_STUB 0
+
+/* What compiled code calls. */
+const void *skep_jit_callx(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr);
+const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[5]);
+/* skep_jit_tail(): the target ran to its end in another engine, a[0] is r0. */
+#define SKEP_JIT_TAIL_RAN ((const void *)1)
+
+/* A fresh label, to be placed with skep_jit_place(). */
+uint32_t skep_jit_label(struct skep_jit *j);
+void skep_jit_place(struct skep_jit *j, uint32_t label);
+void skep_jit_byte(struct skep_jit *j, uint8_t b);
+void skep_jit_u32(struct skep_jit *j, uint32_t v);
+void skep_jit_u64(struct skep_jit *j, uint64_t v);
+/* True if a jump ending @behind bytes from here can reach @label with one byte. */
+bool skep_jit_near(const struct skep_jit *j, uint32_t label, unsigned int behind);
+/* The displacement to @label, filled in at the end. */
+void skep_jit_disp(struct skep_jit *j, uint32_t label, bool is_short);
+
+#endif

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The driver: labels, passes, pages; and how compiled code and the machine
+ * call each other.  What a processor needs stands in that processor's file.
+ */
+#include "jit/jit.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "jit/emit.h"
+
+struct code {
+	struct skep_vm_native native; /* first: what the machine knows */
+	uint8_t *pages;
+	size_t len, size; /* of the code; of the mapping */
+	uint32_t nr; /* slots */
+	uint32_t at[]; /* offset of the code of each slot that is a function */
+};
+
+void skep_jit_byte(struct skep_jit *j, uint8_t b)
+{
+	if (j->len < j->cap)
+		j->code[j->len] = b;
+	else
+		j->oom = true;
+	j->len++;
+}
+
+void skep_jit_u32(struct skep_jit *j, uint32_t v)
+{
+	if (j->cap >= 4 && j->len <= j->cap - 4)
+		memcpy(j->code + j->len, &v, 4);
+	else
+		j->oom = true;
+	j->len += 4;
+}
+
+void skep_jit_u64(struct skep_jit *j, uint64_t v)
+{
+	skep_jit_u32(j, (uint32_t)v);
+	skep_jit_u32(j, (uint32_t)(v >> 32));
+}
+
+uint32_t skep_jit_label(struct skep_jit *j)
+{
+	uint32_t label = j->nr_labels, cap = j->cap_labels * 2;
+	uint32_t *at, *old;
+
+	if (label < j->cap_labels) {
+		j->nr_labels++;
+		return label;
+	}
+	at = realloc(j->label_at, cap * sizeof(*at));
+	if (at)
+		j->label_at = at;
+	old = realloc(j->old_at, cap * sizeof(*old));
+	if (old)
+		j->old_at = old;
+	if (!at || !old) {
+		j->oom = true;
+		return 0;
+	}
+	j->cap_labels = cap;
+	j->nr_labels++;
+	return label;
+}
+
+void skep_jit_place(struct skep_jit *j, uint32_t label)
+{
+	j->label_at[label] = (uint32_t)j->len;
+}
+
+bool skep_jit_near(const struct skep_jit *j, uint32_t label, unsigned int behind)
+{
+	int64_t from, to;
+
+	if (j->pass == 0)
+		return false;
+	/* Both ends as of the pass before, where everything was at least as far apart. */
+	from = j->old_at[j->slot];
+	to = j->old_at[label];
+	if (to <= from) { /* backwards: this end has moved away from the slot's start */
+		if (j->label_at[label] > j->len || label >= j->nr_labels)
+			return false;
+		return (int64_t)j->len + behind - (int64_t)j->label_at[label] <= 128;
+	}
+	return to - from <= 127;
+}
+
+void skep_jit_disp(struct skep_jit *j, uint32_t label, bool is_short)
+{
+	struct skep_jit_fixup fixup = {(uint32_t)j->len, label, is_short};
+
+	if (skep_vec_push(&j->fixups, fixup) < 0)
+		j->oom = true;
+	if (is_short)
+		skep_jit_byte(j, 0);
+	else
+		skep_jit_u32(j, 0);
+}
+
+static int resolve(struct skep_jit *j, struct skep_err *err)
+{
+	struct skep_jit_fixup *f;
+
+	skep_vec_each(&j->fixups, f)
+	{
+		int64_t to = (int64_t)j->label_at[f->label] - f->pos - (f->is_short ? 1 : 4);
+		int32_t disp = (int32_t)to;
+
+		if (f->is_short && (to < -128 || to > 127))
+			return skep_fail(err, SKEP_E_SYSTEM, EFAULT,
+					 "internal: a short jump of %lld bytes", (long long)to);
+		if (f->is_short)
+			j->code[f->pos] = (uint8_t)to;
+		else
+			memcpy(j->code + f->pos, &disp, 4);
+	}
+	return 0;
+}
+
+static void find_leaders(struct skep_jit *j)
+{
+	const struct skep_vm_prog *prog = j->prog;
+	uint32_t i;
+
+	for (i = 0; i < prog->nr; i++) {
+		const struct skep_vm_insn *in = &prog->insns[i];
+		uint8_t kind;
+
+		if (prog->is_func[i])
+			j->leader[i] = 1;
+		if (in->op >= SKEP_OP_MAX)
+			continue;
+		kind = skep_insn_table[in->op].kind;
+		if (kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO)
+			j->leader[(int64_t)i + in->off] = 1;
+		if (kind == SKEP_KIND_LDDW)
+			i++;
+	}
+	j->leader[0] = 1;
+}
+
+static int emit(struct skep_jit *j, struct skep_err *err)
+{
+	uint32_t *swap;
+
+	for (j->pass = 0; j->pass < 2; j->pass++) {
+		j->len = 0;
+		j->nr_labels = j->prog->nr + 1;
+		j->fixups.len = j->colds.len = 0;
+		swap = j->old_at;
+		j->old_at = j->label_at;
+		j->label_at = swap;
+		memset(j->label_at, 0xff, j->cap_labels * sizeof(*j->label_at));
+		skep_jit_emit(j);
+		if (j->oom)
+			return skep_fail_nomem(err);
+	}
+	return resolve(j, err);
+}
+
+static enum skep_vm_step run(struct skep_vm *vm, uint64_t r[11], const struct skep_vm_insn **pc,
+			     unsigned int base)
+{
+	const struct code *code = (const struct code *)vm->prog->native;
+	int (*stub)(struct skep_vm *, uint64_t *, const void *);
+	const void *at = code->pages + SKEP_JIT_STUB;
+
+	memcpy(&stub, &at, sizeof(stub));
+	if (stub(vm, r, code->pages + code->at[*pc - vm->prog->insns]))
+		return SKEP_VM_FAILED;
+	if (vm->depth == base)
+		return SKEP_VM_DONE;
+	*pc = skep_vm_pop(vm, r);
+	return SKEP_VM_SWITCH;
+}
+
+static void destroy(struct skep_vm_native *native)
+{
+	struct code *code = (struct code *)native;
+
+	munmap(code->pages, code->size);
+	free(code);
+}
+
+const void *skep_jit_callx(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr)
+{
+	const struct skep_vm_insn *to = skep_vm_func(vm, addr);
+	const struct code *code = (const struct code *)vm->prog->native;
+
+	if (to)
+		return code->pages + code->at[to - vm->prog->insns];
+	skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
+		     "callx to 0x%llx, which is not a function of the program",
+		     (unsigned long long)addr);
+	return NULL;
+}
+
+const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[5])
+{
+	const struct skep_vm_prog *caller = vm->prog, *prog;
+	const struct code *code;
+	uint64_t r[11] = {0};
+
+	if (vm->checked && !skep_vm_check_args(vm, pc, a))
+		return NULL;
+	memcpy(&r[1], a, 5 * sizeof(r[0]));
+	prog = skep_vm_tail(vm, pc, r);
+	if (!prog)
+		return NULL;
+	code = (const struct code *)prog->native;
+	if (code && code->native.run == run)
+		return code->pages + code->at[0];
+	r[10] = vm->lo + SKEP_VM_STACK;
+	if (skep_vm_finish_frame(vm, r) < 0)
+		return NULL;
+	a[0] = r[0];
+	skep_vm_enter(vm, caller);
+	return SKEP_JIT_TAIL_RAN;
+}
+
+static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err *err)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (j->len + page - 1) & ~(page - 1);
+	struct code *code = calloc(1, sizeof(*code) + prog->nr * sizeof(code->at[0]));
+	uint32_t i;
+
+	if (!code)
+		return skep_fail_nomem(err);
+	code->pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (code->pages == MAP_FAILED) {
+		free(code);
+		return skep_fail_nomem(err);
+	}
+	memcpy(code->pages, j->code, j->len);
+	code->len = j->len;
+	code->size = size;
+	code->nr = prog->nr;
+	for (i = 0; i < prog->nr; i++)
+		code->at[i] = j->label_at[i];
+	code->native.run = run;
+	code->native.destroy = destroy;
+	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {
+		int ret = -errno;
+
+		destroy(&code->native);
+		return skep_fail(err, SKEP_E_PERMISSION, -ret,
+				 "%s: the system allows no executable memory (%s)", prog->name,
+				 strerror(-ret));
+	}
+	prog->native = &code->native;
+	return 0;
+}
+
+int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err)
+{
+	struct skep_jit j = {.prog = prog, .checked = !prog->trusted};
+	int ret;
+
+	if (!skep_jit_arch())
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "skep has no JIT for this processor yet");
+	if (prog->native)
+		return 0;
+	j.cap = 4096 + (size_t)prog->nr * 512;
+	j.cap_labels = prog->nr * 2 + 64;
+	j.code = malloc(j.cap);
+	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));
+	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));
+	j.leader = calloc(prog->nr + 1, 1);
+	if (!j.code || !j.label_at || !j.old_at || !j.leader) {
+		ret = skep_fail_nomem(err);
+	} else {
+		find_leaders(&j);
+		ret = emit(&j, err);
+		if (ret == 0)
+			ret = finish(&j, prog, err);
+	}
+	free(j.code);
+	free(j.label_at);
+	free(j.old_at);
+	free(j.leader);
+	skep_vec_deinit(&j.fixups);
+	skep_vec_deinit(&j.colds);
+	return ret;
+}
+
+size_t skep_jit_code(const struct skep_vm_prog *prog, const void **pages)
+{
+	const struct code *code = (const struct code *)prog->native;
+
+	if (!code)
+		return 0;
+	*pages = code->pages;
+	return code->len;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Machine code for programs of src/vm.
+ *
+ * A compiled program runs in the same struct skep_vm, with the same frames,
+ * helpers and errors as in the interpreter; the two can call into each other
+ * by tail calls.  Programs with proof (trusted) get no checks; all others get
+ * exactly those that the checked interpreter makes, inline where they pass.
+ *
+ * Pages are written, then made executable, never both (W^X); entries that
+ * indirect jumps can reach begin with endbr64.
+ *
+ * A new architecture: a file that defines skep_jit_emit() and skep_jit_arch
+ * under one #if at file level, with an emitter for each row of isa.def.
+ */
+#ifndef SKEP_JIT_JIT_H
+#define SKEP_JIT_JIT_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "vm/vm.h"
+
+/*
+ * Compiles @prog; later runs of it use the machine code.  Not while another
+ * thread runs @prog.  0; -EOPNOTSUPP on an architecture without a JIT;
+ * -ENOMEM; -EACCES where the system allows no executable memory.
+ */
+int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err);
+
+/* Bytes of machine code of @prog and where they are; 0: not compiled. */
+size_t skep_jit_code(const struct skep_vm_prog *prog, const void **code);
+
+/* "x86-64", or NULL: no JIT for this machine. */
+const char *skep_jit_arch(void);
+
+#endif
