@@ -38,7 +38,7 @@ struct skep_jit {
 	unsigned int pass; /* 0 or 1 */
 	uint8_t *code; /* cap bytes; NULL in pass 0 while sizing */
 	size_t len, cap;
-	uint32_t *label_at; /* offset of each label: slots first, then the architecture's */
+	uint32_t *label_at; /* offsets: slots, entries of functions by slot, then others */
 	uint32_t *old_at; /* the same, of the pass before */
 	uint32_t nr_labels, cap_labels;
 	SKEP_VEC(struct skep_jit_fixup) fixups;

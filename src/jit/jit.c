@@ -76,19 +76,12 @@ void skep_jit_place(struct skep_jit *j, uint32_t label)
 
 bool skep_jit_near(const struct skep_jit *j, uint32_t label, unsigned int behind)
 {
-	int64_t from, to;
-
 	if (j->pass == 0)
 		return false;
-	/* Both ends as of the pass before, where everything was at least as far apart. */
-	from = j->old_at[j->slot];
-	to = j->old_at[label];
-	if (to <= from) { /* backwards: this end has moved away from the slot's start */
-		if (j->label_at[label] > j->len || label >= j->nr_labels)
-			return false;
-		return (int64_t)j->len + behind - (int64_t)j->label_at[label] <= 128;
-	}
-	return to - from <= 127;
+	if (j->label_at[label] != UINT32_MAX) /* backwards: known */
+		return j->len + behind - j->label_at[label] <= 128;
+	/* Forwards: no farther than in the pass before, counted from the slot's start. */
+	return j->old_at[label] - j->old_at[j->slot] <= 127;
 }
 
 void skep_jit_disp(struct skep_jit *j, uint32_t label, bool is_short)
@@ -107,8 +100,7 @@ static int resolve(struct skep_jit *j, struct skep_err *err)
 {
 	struct skep_jit_fixup *f;
 
-	skep_vec_each(&j->fixups, f)
-	{
+	skep_vec_each (&j->fixups, f) {
 		int64_t to = (int64_t)j->label_at[f->label] - f->pos - (f->is_short ? 1 : 4);
 		int32_t disp = (int32_t)to;
 
@@ -151,7 +143,7 @@ static int emit(struct skep_jit *j, struct skep_err *err)
 
 	for (j->pass = 0; j->pass < 2; j->pass++) {
 		j->len = 0;
-		j->nr_labels = j->prog->nr + 1;
+		j->nr_labels = j->prog->nr * 2;
 		j->fixups.len = j->colds.len = 0;
 		swap = j->old_at;
 		j->old_at = j->label_at;
@@ -242,7 +234,7 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	code->size = size;
 	code->nr = prog->nr;
 	for (i = 0; i < prog->nr; i++)
-		code->at[i] = j->label_at[i];
+		code->at[i] = j->label_at[prog->nr + i];
 	code->native.run = run;
 	code->native.destroy = destroy;
 	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {
@@ -268,7 +260,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err)
 	if (prog->native)
 		return 0;
 	j.cap = 4096 + (size_t)prog->nr * 512;
-	j.cap_labels = prog->nr * 2 + 64;
+	j.cap_labels = prog->nr * 4 + 64;
 	j.code = malloc(j.cap);
 	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));
 	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));

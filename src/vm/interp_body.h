@@ -256,7 +256,7 @@ L_TAIL_CALL:
 	if (left < 0)
 		goto limit;
 	start = i = vm->prog->insns;
-	if (SKEP_UNLIKELY(vm->prog->trusted == CHECKED))
+	if (SKEP_UNLIKELY(vm->prog->trusted == CHECKED || vm->prog->native))
 		goto change;
 	goto *labels[i->op];
 

@@ -275,6 +275,8 @@ void skep_vm_prog_put(struct skep_vm_prog *prog)
 		skep_map_put(prog->maps[i]);
 	free(prog->maps);
 	free(prog->insns);
+	if (prog->native)
+		prog->native->destroy(prog->native);
 	free(prog->is_func);
 	free(prog);
 }

@@ -37,6 +37,25 @@ struct skep_vm_insn {
 	};
 };
 
+enum skep_vm_step {
+	SKEP_VM_DONE, /* the base frame's exit was reached; r0 is set */
+	SKEP_VM_FAILED, /* vm->failed */
+	SKEP_VM_SWITCH, /* the current program runs in another way */
+};
+
+/*
+ * One way to run a program: runs vm->prog from *@pc on the registers @r until
+ * frame @base exits.  *@pc is where to go on after SWITCH.
+ */
+typedef enum skep_vm_step skep_vm_runner(struct skep_vm *vm, uint64_t r[11],
+					 const struct skep_vm_insn **pc, unsigned int base);
+
+/* Machine code for a program (src/jit); only ever entered at functions. */
+struct skep_vm_native {
+	skep_vm_runner *run;
+	void (*destroy)(struct skep_vm_native *native);
+};
+
 struct skep_vm_prog {
 	_Atomic int refs;
 	char name[64];
@@ -48,6 +67,7 @@ struct skep_vm_prog {
 	uint32_t nr; /* slots */
 	struct skep_vm_insn *insns;
 	uint8_t *is_func; /* by slot: calls and code addresses may lead here */
+	struct skep_vm_native *native; /* NULL: interpreted */
 };
 
 struct skep_vm_frame {
@@ -80,6 +100,7 @@ struct skep_vm {
 	bool checked; /* the current program runs in checked mode */
 	int failed; /* errno of what ends the run, positive; 0: nothing does */
 	struct skep_err *err; /* the caller's */
+	uint64_t native_sp; /* where machine code unwinds to */
 	uint64_t random;
 	SKEP_VEC(struct skep_vm_hold) held;
 	SKEP_VEC(struct skep_vm_prog *) tails; /* programs entered by tail calls: references */
@@ -87,20 +108,11 @@ struct skep_vm {
 	uint8_t stack[SKEP_VM_STACK * SKEP_VM_FRAMES] __attribute__((aligned(16)));
 };
 
-enum skep_vm_step {
-	SKEP_VM_DONE, /* the base frame's exit was reached; r0 is set */
-	SKEP_VM_FAILED, /* vm->failed */
-	SKEP_VM_SWITCH, /* the current program runs in the other mode */
-};
+/* The two instances of interp_body.h. */
+skep_vm_runner skep_vm_interp_checked, skep_vm_interp_trusted;
 
-/*
- * The two instances of interp_body.h.  Run vm->prog from *@pc on the
- * registers @r until frame @base exits.  *@pc is where to go on after SWITCH.
- */
-enum skep_vm_step skep_vm_interp_checked(struct skep_vm *vm, uint64_t r[11],
-					 const struct skep_vm_insn **pc, unsigned int base);
-enum skep_vm_step skep_vm_interp_trusted(struct skep_vm *vm, uint64_t r[11],
-					 const struct skep_vm_insn **pc, unsigned int base);
+/* For machine code: runs vm->prog from its start in the current frame, until that exits. */
+int skep_vm_finish_frame(struct skep_vm *vm, uint64_t r[11]);
 
 /* Enters a frame below the current one; false: none left, the run has failed at @pc. */
 bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],

@@ -162,6 +162,13 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 	return prog;
 }
 
+static skep_vm_runner *runner(const struct skep_vm_prog *prog)
+{
+	if (prog->native)
+		return prog->native->run;
+	return prog->trusted ? skep_vm_interp_trusted : skep_vm_interp_checked;
+}
+
 /* Runs from @pc until frame @base exits. */
 static int execute(struct skep_vm *vm, uint64_t r[11], const struct skep_vm_insn *pc,
 		   unsigned int base)
@@ -169,10 +176,14 @@ static int execute(struct skep_vm *vm, uint64_t r[11], const struct skep_vm_insn
 	enum skep_vm_step step;
 
 	do
-		step = vm->checked ? skep_vm_interp_checked(vm, r, &pc, base)
-				   : skep_vm_interp_trusted(vm, r, &pc, base);
+		step = runner(vm->prog)(vm, r, &pc, base);
 	while (step == SKEP_VM_SWITCH);
 	return step == SKEP_VM_DONE ? 0 : -vm->failed;
+}
+
+int skep_vm_finish_frame(struct skep_vm *vm, uint64_t r[11])
+{
+	return execute(vm, r, vm->prog->insns, vm->depth);
 }
 
 static void let_go(struct skep_vm_hold *hold)

@@ -1,0 +1,769 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The x86-64 back end.
+ *
+ * BPF registers live in machine registers all the time (map[]); r12 is the
+ * struct skep_vm, r9 to r11 are scratch.  Stack frames of 512 bytes follow
+ * each other downwards, so rbp only moves by 512 around a call.  All functions
+ * of a program save the same registers: a jump from one into another, which
+ * no verifier would pass, finds the frame it expects.
+ *
+ * Checks (only without proof): an access through r10 within its frame is
+ * decided here; any other is compared inline with the range found last, and
+ * goes to the cold part, first to the stack's range, then to skep_vm_check().
+ */
+#if defined(__x86_64__)
+
+#include <errno.h>
+#include <string.h>
+
+#include "jit/x86_emit.h"
+
+#define map skep_x86_map
+
+static const struct skep_vm_insn *pc_of(const struct x86 *x)
+{
+	return &x->j->prog->insns[x->j->slot];
+}
+
+static uint32_t target(const struct x86 *x, const struct skep_vm_insn *in)
+{
+	return (uint32_t)((int64_t)x->j->slot + in->off);
+}
+
+/* A label in the cold part for this instruction; *@back is where it comes back to. */
+static uint32_t cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
+		     uint32_t *back)
+{
+	struct skep_jit_cold c = {
+		.label = skep_jit_label(x->j),
+		.back = back ? skep_jit_label(x->j) : 0,
+		.slot = x->j->slot,
+		.kind = kind,
+		.len = len,
+		.write = write,
+	};
+
+	if (skep_vec_push(&x->j->colds, c) < 0)
+		x->j->oom = true;
+	if (back)
+		*back = c.back;
+	return c.label;
+}
+
+/* Counts @n instructions against the budget. */
+static void charge(struct x86 *x, uint32_t n)
+{
+	if (!x->j->checked)
+		return;
+	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
+	x_jcc(x->j, CC_S, cold(x, COLD_LIMIT, 0, false, NULL));
+}
+
+/* Makes sure that the program may touch @width bits at base + off.  Uses r9 to r11. */
+static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
+{
+	int32_t len = (int32_t)width / 8;
+	uint32_t slow, back;
+
+	if (!x->j->checked || (bpf_base == BPF_REG_10 && off >= -SKEP_VM_STACK && off + len <= 0))
+		return;
+	slow = cold(x, COLD_CHECK, (uint32_t)len, write, &back);
+	x_lea(x->j, R11, map[bpf_base], off);
+	x_mov(x->j, true, R10, R11);
+	x_mem(x->j, 0, true, 0x2b, R10, VM, HIT(write, start), false);
+	x_load(x->j, true, R9, VM, HIT(write, size));
+	x_imm(x->j, true, X_SUB, R9, len);
+	x_rr(x->j, true, X_CMP, R9, R10);
+	x_jcc(x->j, CC_A, slow);
+	skep_jit_place(x->j, back);
+}
+
+/* Atomic accesses must be aligned.  Leaves the address in r11. */
+static void check_atomic(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
+{
+	check(x, bpf_base, off, width, write);
+	x_lea(x->j, R11, map[bpf_base], off);
+	if (width == 8)
+		return;
+	x_rex(x->j, false, 0, 0, R11, false);
+	skep_jit_byte(x->j, 0xf6); /* test r11b, len - 1 */
+	skep_jit_byte(x->j, 0xc0 | (R11 & 7));
+	skep_jit_byte(x->j, (uint8_t)(width / 8 - 1));
+	x_jcc(x->j, CC_NE, cold(x, COLD_UNALIGNED, width / 8, write, NULL));
+}
+
+/* An emitter: of one row, of the four forms of a binary row, of one row for each width. */
+#define FN(name) void skep_x86_##name(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+#define FORMS(name, k, by_reg) \
+	FN(name##64_K) \
+	{ \
+		k; \
+	} \
+	FN(name##32_K) \
+	{ \
+		k; \
+	} \
+	FN(name##64_X) \
+	{ \
+		by_reg; \
+	} \
+	FN(name##32_X) \
+	{ \
+		by_reg; \
+	}
+#define ROW(name, emit) \
+	FN(name) \
+	{ \
+		emit; \
+	}
+
+/* Arithmetic. */
+
+#define DST map[in->dst]
+#define SRC map[in->src]
+#define W   (width == 64)
+
+static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
+{
+	int32_t imm = (int32_t)in->imm;
+
+	if (op == X_AND && imm == 0xff)
+		x_rr8(x->j, false, 0x0fb6, DST, DST);
+	else if (op == X_AND && imm == 0xffff)
+		x_rr(x->j, false, 0x0fb7, DST, DST);
+	else if (op == X_AND && imm > 0)
+		x_imm(x->j, false, op, DST, imm);
+	else if (op == X_XOR && imm == -1 && W)
+		x_group3(x->j, true, 2, DST);
+	else
+		x_imm(x->j, W, op, DST, imm);
+}
+
+#define BINARY(name, op) FORMS(name, binary_k(x, in, width, op), x_rr(x->j, W, op, SRC, DST))
+BINARY(ADD, X_ADD)
+BINARY(SUB, X_SUB)
+BINARY(OR, X_OR)
+BINARY(AND, X_AND)
+BINARY(XOR, X_XOR)
+#undef BINARY
+
+static void multiply_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	int32_t imm = (int32_t)in->imm;
+
+	if (imm > 0 && (imm & (imm - 1)) == 0 && imm > 1) {
+		x_shift(x->j, W, 4, DST, (unsigned int)__builtin_ctz((unsigned int)imm));
+		return;
+	}
+	x_rr(x->j, W, fits8(imm) ? 0x6b : 0x69, DST, DST);
+	if (fits8(imm))
+		skep_jit_byte(x->j, (uint8_t)imm);
+	else
+		skep_jit_u32(x->j, (uint32_t)imm);
+}
+
+FORMS(MUL, multiply_k(x, in, width), x_rr(x->j, W, 0x0faf, DST, SRC))
+
+enum { DIV = 0, MOD = 1, SIGNED = 2 };
+
+/* The dividend is in dst, the divisor (not 0, signed: not -1) in r11. */
+static void divide(struct x86 *x, int dst, bool w, unsigned int how)
+{
+	struct skep_jit *j = x->j;
+
+	x_mov(j, true, R10, RAX);
+	x_mov(j, true, R9, RDX);
+	if (dst != RAX)
+		x_mov(j, true, RAX, dst);
+	if (how & SIGNED) {
+		x_rex(j, w, 0, 0, 0, false);
+		skep_jit_byte(j, 0x99); /* cqo or cdq */
+	} else {
+		x_rr(j, false, X_XOR, RDX, RDX);
+	}
+	x_group3(j, w, how & SIGNED ? 7 : 6, R11);
+	x_mov(j, w, R11, how & MOD ? RDX : RAX);
+	x_mov(j, true, RAX, R10);
+	x_mov(j, true, RDX, R9);
+	x_mov(j, w, dst, R11);
+}
+
+static void div_by_zero(struct x86 *x, int dst, bool w, unsigned int how)
+{
+	if (!(how & MOD))
+		x_const(x->j, dst, 0);
+	else if (!w)
+		x_mov(x->j, false, dst, dst);
+}
+
+static void div_by_minus_one(struct x86 *x, int dst, bool w, unsigned int how)
+{
+	if (how & MOD)
+		x_const(x->j, dst, 0);
+	else
+		x_group3(x->j, w, 3, dst);
+}
+
+static void div_k(struct x86 *x, int dst, bool w, unsigned int how, int64_t imm)
+{
+	uint64_t v = w ? (uint64_t)imm : (uint32_t)imm;
+	bool power = v && (v & (v - 1)) == 0;
+	unsigned int log = power ? (unsigned int)__builtin_ctzll(v) : 0;
+
+	if (imm == 0) {
+		div_by_zero(x, dst, w, how);
+	} else if ((how & SIGNED) && imm == -1) {
+		div_by_minus_one(x, dst, w, how);
+	} else if (!(how & SIGNED) && power && !(how & MOD)) {
+		if (log)
+			x_shift(x->j, w, 5, dst, log);
+		else if (!w)
+			x_mov(x->j, false, dst, dst);
+	} else if (!(how & SIGNED) && power && v - 1 <= INT32_MAX) {
+		x_imm(x->j, false, X_AND, dst, (int32_t)(v - 1));
+	} else {
+		x_const(x->j, R11, v);
+		divide(x, dst, w, how);
+	}
+}
+
+static void div_x(struct x86 *x, int dst, int src, bool w, unsigned int how)
+{
+	struct skep_jit *j = x->j;
+	uint32_t zero = skep_jit_label(j), minus = skep_jit_label(j), end = skep_jit_label(j);
+
+	x_mov(j, w, R11, src);
+	x_rr(j, w, X_TEST, R11, R11);
+	x_jcc(j, CC_E, zero);
+	if (how & SIGNED) {
+		x_imm(j, w, X_CMP, R11, -1);
+		x_jcc(j, CC_E, minus);
+	}
+	divide(x, dst, w, how);
+	x_jmp(j, end);
+	if (how & SIGNED) {
+		skep_jit_place(j, minus);
+		div_by_minus_one(x, dst, w, how);
+		x_jmp(j, end);
+	}
+	skep_jit_place(j, zero);
+	div_by_zero(x, dst, w, how);
+	skep_jit_place(j, end);
+}
+
+#define DIVISION(name, how) FORMS(name, div_k(x, DST, W, how, in->imm), div_x(x, DST, SRC, W, how))
+DIVISION(DIV, DIV)
+DIVISION(MOD, MOD)
+DIVISION(SDIV, SIGNED | DIV)
+DIVISION(SMOD, SIGNED | MOD)
+#undef DIVISION
+
+static void shift_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int digit)
+{
+	unsigned int by = (unsigned int)in->imm & (width - 1);
+
+	if (by)
+		x_shift(x->j, W, digit, DST, by);
+	else if (!W)
+		x_mov(x->j, false, DST, DST);
+}
+
+/* Without BMI2 the count must be in cl. */
+static void shift_by_cl(struct x86 *x, int dst, int src, bool w, int digit)
+{
+	struct skep_jit *j = x->j;
+
+	if (src == RCX && dst != RCX) {
+		x_rr(j, w, 0xd3, digit, dst);
+		return;
+	}
+	x_mov(j, true, R11, RCX);
+	x_mov(j, true, RCX, src);
+	x_rr(j, w, 0xd3, digit, dst == RCX ? R11 : dst);
+	x_mov(j, true, RCX, R11);
+}
+
+static void shift_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int digit)
+{
+	static const uint8_t pp[8] = {[4] = 1, [5] = 3, [7] = 2};
+
+	if (x->bmi2)
+		x_shift_by(x->j, W, pp[digit], DST, DST, SRC);
+	else
+		shift_by_cl(x, DST, SRC, W, digit);
+}
+
+#define SHIFT(name, digit) FORMS(name, shift_k(x, in, width, digit), shift_x(x, in, width, digit))
+SHIFT(LSH, 4)
+SHIFT(RSH, 5)
+SHIFT(ARSH, 7)
+#undef SHIFT
+
+static void move(struct x86 *x, int dst, int src, bool w)
+{
+	if (!w || dst != src)
+		x_mov(x->j, w, dst, src);
+}
+
+FORMS(MOV, x_const(x->j, DST, W ? (uint64_t)in->imm : (uint32_t)in->imm), move(x, DST, SRC, W))
+ROW(NEG64, x_group3(x->j, true, 3, DST))
+ROW(NEG32, x_group3(x->j, false, 3, DST))
+ROW(MOVSX64_8, x_rr8(x->j, true, 0x0fbe, DST, SRC))
+ROW(MOVSX64_16, x_rr(x->j, true, 0x0fbf, DST, SRC))
+ROW(MOVSX64_32, x_rr(x->j, true, 0x63, DST, SRC))
+ROW(MOVSX32_8, x_rr8(x->j, false, 0x0fbe, DST, SRC))
+ROW(MOVSX32_16, x_rr(x->j, false, 0x0fbf, DST, SRC))
+
+static void swap16(struct x86 *x, int reg)
+{
+	skep_jit_byte(x->j, 0x66); /* ror r16, 8 */
+	x_shift(x->j, false, 1, reg, 8);
+	x_rr(x->j, false, 0x0fb7, reg, reg);
+}
+
+static void swap(struct x86 *x, int reg, bool w)
+{
+	x_rex(x->j, w, 0, 0, reg, false);
+	skep_jit_byte(x->j, 0x0f);
+	skep_jit_byte(x->j, (uint8_t)(0xc8 | (reg & 7)));
+}
+
+ROW(LE16, x_rr(x->j, false, 0x0fb7, DST, DST))
+ROW(LE32, x_mov(x->j, false, DST, DST))
+ROW(LE64, (void)x)
+ROW(BE16, swap16(x, DST))
+ROW(BE32, swap(x, DST, false))
+ROW(BE64, swap(x, DST, true))
+ROW(BSWAP16, swap16(x, DST))
+ROW(BSWAP32, swap(x, DST, false))
+ROW(BSWAP64, swap(x, DST, true))
+
+/* Jumps. */
+
+static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
+{
+	x_jcc(x->j, cc, target(x, in));
+}
+
+static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
+{
+	if (in->off <= 0)
+		charge(x, (uint32_t)-in->off + 1);
+}
+
+static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int cc)
+{
+	int32_t imm = (int32_t)in->imm;
+
+	charge_back(x, in);
+	if (imm == 0 && cc != CC_B && cc != CC_AE)
+		x_rr(x->j, W, X_TEST, DST, DST);
+	else
+		x_imm(x->j, W, X_CMP, DST, imm);
+	branch(x, in, cc);
+}
+
+static void compare_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int cc)
+{
+	charge_back(x, in);
+	x_rr(x->j, W, X_CMP, SRC, DST);
+	branch(x, in, cc);
+}
+
+#define COMPARE(name, cc) FORMS(name, compare_k(x, in, width, cc), compare_x(x, in, width, cc))
+COMPARE(JEQ, CC_E)
+COMPARE(JNE, CC_NE)
+COMPARE(JGT, CC_A)
+COMPARE(JGE, CC_AE)
+COMPARE(JLT, CC_B)
+COMPARE(JLE, CC_BE)
+COMPARE(JSGT, CC_G)
+COMPARE(JSGE, CC_GE)
+COMPARE(JSLT, CC_L)
+COMPARE(JSLE, CC_LE)
+#undef COMPARE
+
+static void test_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	charge_back(x, in);
+	x_test_imm(x->j, W, DST, (int32_t)in->imm);
+	branch(x, in, CC_NE);
+}
+
+static void test_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	charge_back(x, in);
+	x_rr(x->j, W, X_TEST, SRC, DST);
+	branch(x, in, CC_NE);
+}
+
+FORMS(JSET, test_k(x, in, width), test_x(x, in, width))
+
+static void jump(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	charge_back(x, in);
+	if (in->off != 1)
+		x_jmp(x->j, target(x, in));
+}
+
+ROW(JA, jump(x, in, width))
+ROW(JA32, jump(x, in, width))
+
+/* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */
+static void frame_address(struct x86 *x)
+{
+	x_load(x->j, false, R11, VM, AT(depth));
+	x_rr(x->j, true, 0x69, R11, R11);
+	skep_jit_u32(x->j, sizeof(struct skep_vm_frame));
+	x_rr(x->j, true, X_ADD, VM, R11);
+}
+
+FN(MAY_GOTO)
+{
+	uint32_t go_on = skep_jit_label(x->j);
+
+	frame_address(x);
+	x_mem_imm(x->j, true, X_SUB, R11, AT(frames[0].may_goto), 1);
+	x_jcc(x->j, CC_AE, go_on);
+	/* It was 0: used up, and stays so. */
+	x_mem_imm(x->j, true, X_ADD, R11, AT(frames[0].may_goto), 1);
+	x_jmp(x->j, target(x, in));
+	skep_jit_place(x->j, go_on);
+}
+
+/* Loads and stores. */
+
+static void load(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, bool w, uint32_t op)
+{
+	check(x, in->src, in->off, width, false);
+	x_mem(x->j, 0, w, op, DST, SRC, in->off, false);
+}
+
+ROW(LDX8, load(x, in, width, false, 0x0fb6))
+ROW(LDX16, load(x, in, width, false, 0x0fb7))
+ROW(LDX32, load(x, in, width, false, 0x8b))
+ROW(LDX64, load(x, in, width, true, 0x8b))
+ROW(LDSX8, load(x, in, width, true, 0x0fbe))
+ROW(LDSX16, load(x, in, width, true, 0x0fbf))
+ROW(LDSX32, load(x, in, width, true, 0x63))
+
+static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	struct skep_jit *j = x->j;
+
+	check(x, in->dst, in->off, width, true);
+	x_mem(j, width == 16 ? 0x66 : 0, W, width == 8 ? 0xc6 : 0xc7, 0, DST, in->off, false);
+	if (width == 8) {
+		skep_jit_byte(j, (uint8_t)in->imm);
+	} else if (width == 16) {
+		skep_jit_byte(j, (uint8_t)in->imm);
+		skep_jit_byte(j, (uint8_t)(in->imm >> 8));
+	} else {
+		skep_jit_u32(j, (uint32_t)in->imm);
+	}
+}
+
+static void store(struct x86 *x, int bpf_base, int32_t off, int reg, uint32_t width)
+{
+	x_mem(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, map[bpf_base], off,
+	      width == 8);
+}
+
+static void store_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	check(x, in->dst, in->off, width, true);
+	store(x, in->dst, in->off, SRC, width);
+}
+
+/* x86 orders loads after loads and stores after all: plain moves have acquire and release. */
+static void load_acquire(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	static const uint16_t op[] = {[1] = 0x0fb6, [2] = 0x0fb7, [4] = 0x8b, [8] = 0x8b};
+
+	check_atomic(x, in->src, in->off, width, false);
+	x_mem(x->j, 0, W, op[width / 8], DST, R11, 0, false);
+}
+
+static void store_release(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	check_atomic(x, in->dst, in->off, width, true);
+	store(x, in->dst, in->off, SRC, width);
+}
+
+#define WIDTHS(name, emit) \
+	ROW(name##8, emit) \
+	ROW(name##16, emit) \
+	ROW(name##32, emit) \
+	ROW(name##64, emit)
+WIDTHS(ST, store_k(x, in, width))
+WIDTHS(STX, store_x(x, in, width))
+WIDTHS(LOAD_ACQ, load_acquire(x, in, width))
+WIDTHS(STORE_REL, store_release(x, in, width))
+#undef WIDTHS
+
+#define LOCK 0xf0
+
+/* An operation on memory at r11, with src. */
+static void atomic(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t prefix,
+		   uint32_t op)
+{
+	check_atomic(x, in->dst, in->off, width, true);
+	x_mem(x->j, prefix, W, op, SRC, R11, 0, false);
+}
+
+/* or, and, xor have no form that gives the old value: compare and exchange until it holds. */
+static void fetch_loop(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
+{
+	struct skep_jit *j = x->j;
+	uint32_t again = skep_jit_label(j);
+
+	check_atomic(x, in->dst, in->off, width, true);
+	x_mov(j, true, R10, RAX);
+	x_load(j, W, RAX, R11, 0);
+	skep_jit_place(j, again);
+	x_mov(j, true, R9, RAX);
+	x_rr(j, W, op, SRC == RAX ? R10 : SRC, R9);
+	x_mem(j, LOCK, W, 0x0fb1, R9, R11, 0, false);
+	x_jcc(j, CC_NE, again);
+	if (SRC == RAX)
+		return;
+	x_mov(j, W, SRC, RAX);
+	x_mov(j, true, RAX, R10);
+}
+
+static void compare_exchange(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+{
+	atomic(x, in, width, LOCK, 0x0fb1);
+	if (!W) /* eax is left alone when it was equal */
+		x_mov(x->j, false, RAX, RAX);
+}
+
+#define RMW(name, plain, fetch) \
+	ROW(ATOMIC_##name##_32, plain) \
+	ROW(ATOMIC_##name##_64, plain) \
+	ROW(ATOMIC_##name##_FETCH32, fetch) \
+	ROW(ATOMIC_##name##_FETCH64, fetch)
+RMW(ADD, atomic(x, in, width, LOCK, X_ADD), atomic(x, in, width, LOCK, 0x0fc1))
+RMW(OR, atomic(x, in, width, LOCK, X_OR), fetch_loop(x, in, width, X_OR))
+RMW(AND, atomic(x, in, width, LOCK, X_AND), fetch_loop(x, in, width, X_AND))
+RMW(XOR, atomic(x, in, width, LOCK, X_XOR), fetch_loop(x, in, width, X_XOR))
+#undef RMW
+ROW(ATOMIC_XCHG32, atomic(x, in, width, 0, 0x87))
+ROW(ATOMIC_XCHG64, atomic(x, in, width, 0, 0x87))
+ROW(ATOMIC_CMPXCHG32, compare_exchange(x, in, width))
+ROW(ATOMIC_CMPXCHG64, compare_exchange(x, in, width))
+
+#define CONSTANT(name) ROW(name, x_const(x->j, DST, (uint64_t)in->imm))
+CONSTANT(LDDW)
+CONSTANT(LDDW_MAP_FD)
+CONSTANT(LDDW_MAP_VALUE)
+CONSTANT(LDDW_VAR)
+CONSTANT(LDDW_FUNC)
+CONSTANT(LDDW_MAP_IDX)
+CONSTANT(LDDW_MAP_IDX_VALUE)
+#undef CONSTANT
+
+/* Calls. */
+
+static void epilogue(struct x86 *x)
+{
+	int i;
+
+	if (x->frame)
+		x_imm(x->j, true, X_ADD, RSP, x->frame);
+	for (i = 3; i >= 0; i--)
+		if (x->save & 1 << i)
+			x_pop(x->j, skep_x86_saved[i]);
+}
+
+FN(EXIT)
+{
+	epilogue(x);
+	x_ret(x->j);
+}
+
+static void remember_pc(struct x86 *x)
+{
+	x_const(x->j, R11, (uint64_t)(uintptr_t)pc_of(x));
+	x_store(x->j, true, VM, AT(pc), R11);
+}
+
+static void spill_args(struct x86 *x, int n)
+{
+	int i;
+
+	for (i = 0; i < n; i++)
+		x_store(x->j, true, RSP, i * 8, map[1 + i]);
+}
+
+static void reload_args(struct x86 *x)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		x_load(x->j, true, map[1 + i], RSP, i * 8);
+}
+
+static void fail_if_failed(struct x86 *x)
+{
+	x_mem_imm(x->j, false, X_CMP, VM, AT(failed), 0);
+	x_jcc(x->j, CC_NE, x->fail);
+}
+
+FN(CALL)
+{
+	struct skep_jit *j = x->j;
+	int n = 0;
+
+	while (n < 5 && in->helper->args[n] != SKEP_ARG_NONE)
+		n++;
+	spill_args(x, j->checked ? 5 : n);
+	charge(x, 1);
+	remember_pc(x);
+	if (j->checked) {
+		x_mov(j, true, RDI, VM);
+		x_mov(j, true, RSI, R11);
+		x_mov(j, true, RDX, RSP);
+		x_call_c(j, (const void *)(uintptr_t)skep_vm_check_args);
+		x_rr8(j, false, 0x84, RAX, RAX);
+		x_jcc(j, CC_E, x->fail);
+	}
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, RSP);
+	x_call_c(j, (const void *)(uintptr_t)in->helper->fn);
+	fail_if_failed(x);
+	/* Without proof nobody said that the program leaves r1 to r5 alone. */
+	if (j->checked)
+		reload_args(x);
+}
+
+void skep_x86_tail_call(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t through = skep_jit_label(j), ran = skep_jit_label(j);
+
+	spill_args(x, 5);
+	charge(x, 1);
+	remember_pc(x);
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, R11);
+	x_mov(j, true, RDX, RSP);
+	x_call_c(j, (const void *)(uintptr_t)skep_jit_tail);
+	fail_if_failed(x);
+	x_mov(j, true, R11, RAX);
+	reload_args(x);
+	x_imm(j, true, X_CMP, R11, 1);
+	x_jcc(j, CC_B, through);
+	x_jcc(j, CC_E, ran);
+	epilogue(x);
+	x_indirect(j, 4, R11);
+	skep_jit_place(j, ran);
+	x_mov(j, true, RAX, RDI);
+	epilogue(x);
+	x_ret(j);
+	skep_jit_place(j, through);
+	x_const(j, RAX, (uint64_t)-EINVAL);
+}
+
+static void move_frame(struct x86 *x, uint8_t down, uint8_t up)
+{
+	x_mem_imm(x->j, false, up, VM, AT(depth), 1);
+	x_imm(x->j, true, down, RBP, SKEP_VM_STACK);
+	if (!x->j->checked)
+		return;
+	x_mem_imm(x->j, true, down, VM, AT(lo), SKEP_VM_STACK);
+	x_mem_imm(x->j, true, up, VM, AT(span), SKEP_VM_STACK);
+}
+
+static void before_call(struct x86 *x)
+{
+	charge(x, 1);
+	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
+	x_jcc(x->j, CC_AE, cold(x, COLD_DEPTH, 0, false, NULL));
+	move_frame(x, X_SUB, X_ADD);
+	if (x->j->checked)
+		x_call(x->j, x->zero);
+}
+
+static void after_call(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t slow, back;
+
+	move_frame(x, X_ADD, X_SUB);
+	if (!x->tails)
+		return;
+	/* The callee may have ended as another program. */
+	slow = cold(x, COLD_ENTER, 0, false, &back);
+	x_const(j, R11, (uint64_t)(uintptr_t)j->prog);
+	x_mem(j, 0, true, X_CMP, R11, VM, AT(prog), false);
+	x_jcc(j, CC_NE, slow);
+	skep_jit_place(j, back);
+}
+
+FN(CALL_PC)
+{
+	before_call(x);
+	x_call(x->j, skep_x86_entry(x, target(x, in)));
+	after_call(x);
+}
+
+FN(CALLX)
+{
+	struct skep_jit *j = x->j;
+
+	spill_args(x, 5);
+	x_mov(j, true, RDX, DST);
+	x_mov(j, true, RDI, VM);
+	x_const(j, RSI, (uint64_t)(uintptr_t)pc_of(x));
+	x_call_c(j, (const void *)(uintptr_t)skep_jit_callx);
+	x_rr(j, true, X_TEST, RAX, RAX);
+	x_jcc(j, CC_E, x->fail);
+	x_store(j, true, RSP, 40, RAX);
+	reload_args(x);
+	before_call(x);
+	x_mem(j, 0, false, 0xff, 2, RSP, 40, false); /* call [rsp + 40] */
+	after_call(x);
+}
+
+/* Packet accesses: the offset in r11, the length in r10; nothing there ends the function with 0. */
+static void packet(struct x86 *x, uint32_t width)
+{
+	struct skep_jit *j = x->j;
+	uint32_t there = skep_jit_label(j);
+
+	x_const(j, R10, width / 8);
+	x_call(j, x->packet);
+	x_rr(j, false, X_TEST, R11, R11);
+	x_jcc(j, CC_NE, there);
+	x_const(j, RAX, 0);
+	epilogue(x);
+	x_ret(j);
+	skep_jit_place(j, there);
+}
+
+static void packet_at(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, bool indexed)
+{
+	if (indexed)
+		x_lea(x->j, R11, SRC, (int32_t)in->imm);
+	else
+		x_const(x->j, R11, (uint32_t)in->imm);
+	packet(x, width);
+}
+
+ROW(LD_ABS8, packet_at(x, in, width, false))
+ROW(LD_ABS16, packet_at(x, in, width, false))
+ROW(LD_ABS32, packet_at(x, in, width, false))
+ROW(LD_IND8, packet_at(x, in, width, true))
+ROW(LD_IND16, packet_at(x, in, width, true))
+ROW(LD_IND32, packet_at(x, in, width, true))
+
+/* skep_vm_prog_create() refuses these. */
+ROW(ADDR_SPACE_CAST, x_ud2(x->j))
+ROW(CALL_KFUNC, x_ud2(x->j))
+ROW(MOV_PERCPU_ADDR, x_ud2(x->j))
+ROW(NOSPEC, x_ud2(x->j))
+ROW(CALL_PC_LOADED, x_ud2(x->j))
+
+#endif

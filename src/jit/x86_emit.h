@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the two files of the x86-64 back end share: x86.c has an emitter for
+ * each instruction, x86_prog.c puts programs together.
+ */
+#ifndef SKEP_JIT_X86_EMIT_H
+#define SKEP_JIT_X86_EMIT_H
+
+#include "jit/x86.h"
+
+#define VM	  R12
+#define AT(field) ((int32_t)offsetof(struct skep_vm, field))
+/* A field of what the last slow check found: hit[0] for reads, hit[1] for writes. */
+#define HIT(write, part) \
+	((int32_t)(offsetof(struct skep_vm, hit) + (write) * sizeof(struct skep_vm_span) + \
+		   offsetof(struct skep_vm_span, part)))
+
+/* The machine register of each BPF register. */
+extern const uint8_t skep_x86_map[11];
+/* Where BPF's r6 to r9 live: the registers that a function saves if the program uses them. */
+extern const uint8_t skep_x86_saved[4];
+
+enum skep_x86_cold { COLD_CHECK, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_ENTER };
+
+/* What emitters share beside the buffer. */
+struct x86 {
+	struct skep_jit *j;
+	uint32_t fail, check[2], packet, zero; /* labels of common code */
+	uint8_t save; /* bit n: skep_x86_saved[n] is used */
+	uint8_t frame; /* bytes below the saved registers */
+	bool tails, bmi2;
+};
+
+typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t width);
+
+/* An emitter for each row of isa.def: a row without does not link. */
+#define SKEP_INSN(name, ...) skep_x86_fn skep_x86_##name;
+#include "isa/isa.def"
+void skep_x86_tail_call(struct x86 *x);
+
+/* The label where the function at @slot is entered; the label @slot is its first instruction. */
+static inline uint32_t skep_x86_entry(const struct x86 *x, uint32_t slot)
+{
+	return x->j->prog->nr + slot;
+}
+
+#endif

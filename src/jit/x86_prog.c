@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86-64: a whole program.  First the stub that C calls and the common code,
+ * then the functions in the order of their instructions, then the cold part.
+ */
+#if defined(__x86_64__)
+
+#include <errno.h>
+
+#include "jit/jit.h"
+#include "jit/x86_emit.h"
+
+const uint8_t skep_x86_map[11] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP};
+const uint8_t skep_x86_saved[4] = {RBX, R13, R14, R15};
+
+static skep_x86_fn *const emitters[SKEP_OP_MAX] = {
+#define SKEP_INSN(name, ...) [SKEP_OP_##name] = skep_x86_##name,
+#include "isa/isa.def"
+};
+
+const char *skep_jit_arch(void)
+{
+	return "x86-64";
+}
+
+/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
+static void stub(struct x86 *x)
+{
+	static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
+	struct skep_jit *j = x->j;
+	uint32_t leave = skep_jit_label(j);
+	int i;
+
+	x_endbr64(j);
+	for (i = 0; i < 6; i++)
+		x_push(j, host[i]);
+	x_push(j, RSI);
+	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
+	x_imm(j, true, X_SUB, RSP, 8);
+	x_mov(j, true, VM, RDI);
+	x_mov(j, true, R11, RDX);
+	x_store(j, true, VM, AT(native_sp), RSP);
+	for (i = 0; i < 11; i++)
+		if (i != 2) /* rsi, the array's address, last */
+			x_load(j, true, skep_x86_map[i], RSI, i * 8);
+	x_load(j, true, RSI, RSI, 2 * 8);
+	x_indirect(j, 2, R11);
+	x_load(j, true, RSI, RSP, 16);
+	x_store(j, true, RSI, 0, RAX);
+	x_const(j, RAX, 0);
+	skep_jit_place(j, leave);
+	x_imm(j, true, X_ADD, RSP, 8);
+	x_mem(j, 0, false, 0x8f, 0, VM, AT(native_sp), false); /* pop */
+	x_pop(j, RSI);
+	for (i = 5; i >= 0; i--)
+		x_pop(j, host[i]);
+	x_ret(j);
+
+	/* However deep in calls: back to the stub's frame. */
+	skep_jit_place(j, x->fail);
+	x_load(j, true, RSP, VM, AT(native_sp));
+	x_const(j, RAX, 1);
+	x_jmp(j, leave);
+}
+
+static const uint8_t volatile_regs[] = {RAX, RDI, RSI, RDX, RCX, R8};
+#define NR_VOLATILE ((int)sizeof(volatile_regs))
+
+/* Saves what C may change, aligns the stack; rax is the way back. */
+static void enter_c(struct skep_jit *j, int first)
+{
+	int i;
+
+	for (i = first; i < NR_VOLATILE; i++)
+		x_push(j, volatile_regs[i]);
+	x_mov(j, true, RAX, RSP);
+	x_imm(j, true, X_AND, RSP, -16);
+	x_push(j, RAX);
+	x_push(j, RAX);
+}
+
+static void leave_c(struct skep_jit *j, int first)
+{
+	int i;
+
+	x_load(j, true, RSP, RSP, 8);
+	for (i = NR_VOLATILE - 1; i >= first; i--)
+		x_pop(j, volatile_regs[i]);
+}
+
+/* r11: address, r10: instruction, r9: bytes.  Comes back only if the access is good. */
+static void check_thunk(struct x86 *x, bool write)
+{
+	struct skep_jit *j = x->j;
+
+	skep_jit_place(j, x->check[write]);
+	enter_c(j, 0);
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, R10);
+	x_mov(j, true, RDX, R11);
+	x_mov(j, true, RCX, R9);
+	x_const(j, R8, write);
+	x_call_c(j, (const void *)(uintptr_t)skep_vm_check);
+	x_rr(j, false, 0x84, RAX, RAX); /* test al, al; neither mov nor pop change flags */
+	leave_c(j, 0);
+	x_jcc(j, CC_E, x->fail);
+	x_ret(j);
+}
+
+/* r11: offset, r10: bytes.  rax: the value; r11: 0 if there is none. */
+static void packet_thunk(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+
+	skep_jit_place(j, x->packet);
+	enter_c(j, 1);
+	x_imm(j, true, X_SUB, RSP, 16);
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, R11);
+	x_mov(j, true, RDX, R10);
+	x_mov(j, true, RCX, RSP);
+	x_call_c(j, (const void *)(uintptr_t)skep_vm_load_packet);
+	x_rr8(j, false, 0x0fb6, R11, RAX);
+	x_load(j, true, RAX, RSP, 0);
+	x_imm(j, true, X_ADD, RSP, 16);
+	leave_c(j, 1);
+	x_mem_imm(j, false, X_CMP, VM, AT(failed), 0);
+	x_jcc(j, CC_NE, x->fail);
+	x_ret(j);
+}
+
+/* Clears the frame below rbp: without proof nobody said that it is written before it is read. */
+static void zero_thunk(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	skep_jit_place(j, x->zero);
+	skep_jit_byte(j, 0x0f); /* xorps xmm0, xmm0 */
+	skep_jit_byte(j, 0x57);
+	skep_jit_byte(j, 0xc0);
+	for (i = -SKEP_VM_STACK; i < 0; i += 16)
+		x_mem(j, 0, false, 0x0f11, 0, RBP, i, false); /* movups */
+	x_ret(j);
+}
+
+static void function(struct x86 *x, uint32_t slot)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	skep_jit_place(j, skep_x86_entry(x, slot));
+	x_endbr64(j);
+	for (i = 0; i < 4; i++)
+		if (x->save & 1 << i)
+			x_push(j, skep_x86_saved[i]);
+	if (x->frame)
+		x_imm(j, true, X_SUB, RSP, x->frame);
+}
+
+/* True if what stands before @slot can run into it. */
+static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t before)
+{
+	uint16_t op = prog->insns[before].op;
+
+	return slot && op != SKEP_OP_EXIT && op != SKEP_OP_JA && op != SKEP_OP_JA32;
+}
+
+static void body(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	const struct skep_vm_prog *prog = j->prog;
+	uint32_t i, before = 0;
+
+	for (i = 0; i < prog->nr; before = i, i++) {
+		const struct skep_vm_insn *in = &prog->insns[i];
+
+		j->slot = i;
+		if (i == 0 || prog->is_func[i]) {
+			if (falls_into(prog, i, before))
+				x_jmp(j, i);
+			function(x, i);
+		}
+		skep_jit_place(j, i);
+		if (in->op == SKEP_VM_OP_TAIL_CALL) {
+			skep_x86_tail_call(x);
+			continue;
+		}
+		emitters[in->op](x, in, skep_insn_table[in->op].width);
+		if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
+			skep_jit_place(j, ++i);
+	}
+}
+
+/* What ends a run from compiled code. */
+static void limit(struct skep_vm *vm, const struct skep_vm_insn *pc)
+{
+	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP,
+		     "the instruction budget of the program '%s' is used up", vm->prog->name);
+}
+
+static void too_deep(struct skep_vm *vm, const struct skep_vm_insn *pc)
+{
+	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP, "calls nest deeper than %d frames",
+		     SKEP_VM_FRAMES);
+}
+
+static void unaligned(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr,
+		      uint32_t len)
+{
+	skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
+		     "atomic access of %u bytes at 0x%llx is not aligned", len,
+		     (unsigned long long)addr);
+}
+
+/* fn(vm, instruction, r11, len), then the run is over. */
+static void cold_fail(struct x86 *x, const struct skep_jit_cold *c, const void *fn)
+{
+	struct skep_jit *j = x->j;
+
+	x_load(j, true, RSP, VM, AT(native_sp));
+	x_mov(j, true, RDI, VM);
+	x_const(j, RSI, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
+	x_mov(j, true, RDX, R11);
+	x_const(j, RCX, c->len);
+	x_call_c(j, fn);
+	x_jmp(j, x->fail);
+}
+
+static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
+{
+	struct skep_jit *j = x->j;
+
+	x_mov(j, true, R10, R11);
+	x_mem(j, 0, true, 0x2b, R10, VM, AT(lo), false);
+	x_load(j, true, R9, VM, AT(span));
+	x_imm(j, true, X_SUB, R9, (int32_t)c->len);
+	x_rr(j, true, X_CMP, R9, R10);
+	x_jcc(j, CC_BE, c->back);
+	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
+	x_const(j, R9, c->len);
+	x_call(j, x->check[c->write]);
+	x_jmp(j, c->back);
+}
+
+static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
+{
+	struct skep_jit *j = x->j;
+
+	enter_c(j, 0);
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, R11);
+	x_call_c(j, (const void *)(uintptr_t)skep_vm_enter);
+	leave_c(j, 0);
+	x_jmp(j, c->back);
+}
+
+static void cold_part(struct x86 *x)
+{
+	size_t i;
+
+	for (i = 0; i < x->j->colds.len; i++) {
+		const struct skep_jit_cold c = x->j->colds.data[i];
+
+		x->j->slot = c.slot;
+		skep_jit_place(x->j, c.label);
+		switch ((enum skep_x86_cold)c.kind) {
+		case COLD_CHECK: cold_check(x, &c); break;
+		case COLD_ENTER: cold_enter(x, &c); break;
+		case COLD_LIMIT: cold_fail(x, &c, (const void *)(uintptr_t)limit); break;
+		case COLD_DEPTH: cold_fail(x, &c, (const void *)(uintptr_t)too_deep); break;
+		case COLD_UNALIGNED: cold_fail(x, &c, (const void *)(uintptr_t)unaligned); break;
+		}
+	}
+}
+
+/* Which registers the program uses and whether it calls: the frame of its functions. */
+static void plan(struct x86 *x)
+{
+	const struct skep_vm_prog *prog = x->j->prog;
+	unsigned int pushes;
+	uint32_t i;
+
+	for (i = 0; i < prog->nr; i++) {
+		const struct skep_vm_insn *in = &prog->insns[i];
+
+		if (in->dst >= 6 && in->dst <= 9)
+			x->save |= (uint8_t)(1 << (in->dst - 6));
+		if (in->src >= 6 && in->src <= 9)
+			x->save |= (uint8_t)(1 << (in->src - 6));
+		if (in->op == SKEP_VM_OP_TAIL_CALL)
+			x->tails = true;
+		else if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
+			i++;
+	}
+	/* 48 bytes for r1 to r5 and one more; with the return address a multiple of 16. */
+	pushes = (unsigned int)__builtin_popcount(x->save);
+	x->frame = 48 + (pushes % 2 ? 0 : 8);
+	x->bmi2 = __builtin_cpu_supports("bmi2");
+}
+
+void skep_jit_emit(struct skep_jit *j)
+{
+	struct x86 x = {.j = j};
+
+	plan(&x);
+	j->slot = 0;
+	x.fail = skep_jit_label(j);
+	x.check[0] = skep_jit_label(j);
+	x.check[1] = skep_jit_label(j);
+	x.packet = skep_jit_label(j);
+	x.zero = skep_jit_label(j);
+	stub(&x);
+	if (j->checked) {
+		check_thunk(&x, false);
+		check_thunk(&x, true);
+		zero_thunk(&x);
+	}
+	packet_thunk(&x);
+	body(&x);
+	cold_part(&x);
+}
+
+#endif
