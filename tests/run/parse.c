@@ -216,9 +216,10 @@ static bool parse_key(struct test *t, const char *key, char *s)
 	if (!strcmp(key, "kernel"))
 		return parse_engine(t, ENGINE_KERNEL, s, s);
 	if (!strcmp(key, "trusted"))
-		return parse_engine(t, ENGINE_TRUSTED, s, s);
+		return parse_engine(t, ENGINE_TRUSTED, s, s) && parse_engine(t, ENGINE_JIT, s, s);
 	if (!strcmp(key, "checked"))
-		return parse_engine(t, ENGINE_CHECKED, s, s);
+		return parse_engine(t, ENGINE_CHECKED, s, s) &&
+		       parse_engine(t, ENGINE_JIT_CHECKED, s, s);
 	return false;
 }
 

@@ -5,7 +5,14 @@
 
 #include "run.h"
 
-enum { ENGINE_CHECKED, ENGINE_TRUSTED, ENGINE_KERNEL }; /* indices of test.skip */
+enum {
+	ENGINE_CHECKED,
+	ENGINE_TRUSTED,
+	ENGINE_JIT_CHECKED,
+	ENGINE_JIT,
+	ENGINE_KERNEL,
+	NR_ENGINES
+}; /* indices of test.skip */
 
 struct parser {
 	const char *file;

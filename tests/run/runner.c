@@ -12,12 +12,12 @@
 #include "parse.h"
 
 static const struct engine *const engines[] = {
-	[ENGINE_CHECKED] = &engine_checked,
-	[ENGINE_TRUSTED] = &engine_trusted,
+	[ENGINE_CHECKED] = &engine_checked,	    [ENGINE_TRUSTED] = &engine_trusted,
+	[ENGINE_JIT_CHECKED] = &engine_jit_checked, [ENGINE_JIT] = &engine_jit,
 	[ENGINE_KERNEL] = &engine_kernel,
 };
 
-static const char *missing[3];
+static const char *missing[NR_ENGINES];
 
 void ring_records(const struct test *test, int map, const void *consumer, const void *producer,
 		  struct result *result)
@@ -136,11 +136,11 @@ static void run_case(struct test *t)
 	char why[4096 + 256];
 	size_t i;
 
-	for (i = 0; i < sizeof(engines) / sizeof(engines[0]); i++) {
+	for (i = 0; i < NR_ENGINES; i++) {
 		const char *skip = t->skip[i];
 
 		/* Trusted means that somebody proved what checked mode would have found. */
-		if (i == ENGINE_TRUSTED && t->expect.fault &&
+		if ((i == ENGINE_TRUSTED || i == ENGINE_JIT) && t->expect.fault &&
 		    !strcmp(t->expect.tag, "E_RUN_ACCESS"))
 			continue;
 		if (!skip)
@@ -174,7 +174,7 @@ int main(int argc, char **argv)
 	int i;
 
 	t->lines = calloc(MAX_LINES, sizeof(*t->lines));
-	for (i = 0; i < 3; i++)
+	for (i = 0; i < NR_ENGINES; i++)
 		missing[i] = engines[i]->unavailable();
 	for (i = 1; i < argc; i++) {
 		struct parser p = {.file = argv[i]};

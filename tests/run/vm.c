@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "jit/jit.h"
 #include "run.h"
 #include "sys/sys.h"
 #include "vm/vm.h"
@@ -16,7 +17,7 @@
 struct state {
 	const struct test *test;
 	struct result *result;
-	bool trusted;
+	bool trusted, jit;
 	struct skep_map *maps[MAX_MAPS];
 	struct skep_vm_prog *progs[MAX_PROGS];
 	struct skep_vm *vm;
@@ -99,6 +100,8 @@ static bool make_prog(struct state *s, int n)
 		i++;
 	}
 	ret = skep_vm_prog_create(&s->progs[n], insns, (uint32_t)text->nr, &opts, &err);
+	if (ret == 0 && s->jit)
+		ret = skep_jit_compile(s->progs[n], &err);
 	free(insns);
 	if (ret < 0) {
 		s->result->outcome = REJECTED;
@@ -276,9 +279,9 @@ static void execute(struct state *s)
 	free(mem);
 }
 
-static void run(const struct test *test, struct result *result, bool trusted)
+static void run(const struct test *test, struct result *result, bool trusted, bool jit)
 {
-	struct state s = {.test = test, .result = result, .trusted = trusted};
+	struct state s = {.test = test, .result = result, .trusted = trusted, .jit = jit};
 	struct skep_err err = SKEP_ERR_INIT;
 	bool good;
 	int i;
@@ -299,12 +302,27 @@ static void run(const struct test *test, struct result *result, bool trusted)
 
 static void run_checked(const struct test *test, struct result *result)
 {
-	run(test, result, false);
+	run(test, result, false, false);
 }
 
 static void run_trusted(const struct test *test, struct result *result)
 {
-	run(test, result, true);
+	run(test, result, true, false);
+}
+
+static void run_jit_checked(const struct test *test, struct result *result)
+{
+	run(test, result, false, true);
+}
+
+static void run_jit(const struct test *test, struct result *result)
+{
+	run(test, result, true, true);
+}
+
+static const char *jit_missing(void)
+{
+	return skep_jit_arch() ? NULL : "no JIT for this processor";
 }
 
 static const char *always(void)
@@ -314,3 +332,5 @@ static const char *always(void)
 
 const struct engine engine_checked = {"checked", always, run_checked};
 const struct engine engine_trusted = {"trusted", always, run_trusted};
+const struct engine engine_jit_checked = {"jit checked", jit_missing, run_jit_checked};
+const struct engine engine_jit = {"jit", jit_missing, run_jit};
