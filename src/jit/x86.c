@@ -54,7 +54,7 @@ static uint32_t cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool 
 /* Counts @n instructions against the budget. */
 static void charge(struct x86 *x, uint32_t n)
 {
-	if (!x->j->checked)
+	if (!x->j->checked && !x->j->prog->budget)
 		return;
 	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
 	x_jcc(x->j, CC_S, cold(x, COLD_LIMIT, 0, false, NULL));
