@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "user/user.h"
+
 static struct skep_sys *create(struct run *run, const char *name)
 {
 	struct skep_log *log = &run->cli->log;
 	struct skep_sys *sys, *wrapped;
 
-	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log) : NULL;
+	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log) : skep_sys_user_create(log);
 	if (sys && run->o.inject_nth) {
 		wrapped = skep_sys_inject_create(sys, run->o.inject_cmd, run->o.inject_nth,
 						 run->o.inject_errno);
@@ -37,7 +39,7 @@ static int add_engine(struct run *run, const char *name, struct skep_err *err)
 	e->name = name;
 	e->sys = create(run, name);
 	if (!e->sys)
-		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "no %s engine yet", name);
+		return skep_fail_nomem(err);
 	run->nr_engines++;
 	return 0;
 }
