@@ -8,6 +8,7 @@
 #include <linux/if_packet.h>
 #include <linux/perf_event.h>
 #include <net/if.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -203,6 +204,31 @@ static void test_refusal(struct skep_sys *sys, const char *sec, const char *want
 	is_str(err.msg, want, sec);
 	ok(at.links.fds.len == 0, "nothing stays open");
 	detach(sys, &at);
+}
+
+static void *burn_thread(void *ctx)
+{
+	while (!__atomic_load_n((bool *)ctx, __ATOMIC_RELAXED))
+		;
+	return NULL;
+}
+
+/* A timer of a process sees the threads that it has already. */
+static void test_threads(struct skep_sys *sys)
+{
+	struct attachment at;
+	bool stop = false;
+	pthread_t thread;
+	uint64_t n;
+
+	pthread_create(&thread, NULL, burn_thread, &stop);
+	ok(attach(sys, "perf_event", getpid(), 500, &at) == 0, "timer of a process with threads");
+	usleep(200000);
+	n = counter(sys, at.map);
+	ok(n > 20, "its busy thread gave %llu samples", (unsigned long long)n);
+	detach(sys, &at);
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
 }
 
 static void test_timer(struct skep_sys *sys)
@@ -621,6 +647,7 @@ int main(void)
 	test_attach(sys, "tp_btf/sys_enter", 10, 10000);
 	test_uprobes(sys);
 	test_timer(sys);
+	test_threads(sys);
 	test_printk(sys);
 	test_output(sys);
 	test_ring(sys);
