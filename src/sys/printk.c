@@ -19,12 +19,15 @@
 
 /* What bpf_trace_printk() formats into, bytes: BPF_TRACE_PRINTK_SIZE, 512 before 6.3. */
 #define LINE_MAX_BYTES 1024
+/* What a tracepoint's raw record has before: 8 common bytes, then length << 16 | offset. */
+#define LINE_AT 12
 
 #define INSN(c, d, s, o, i) \
 	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
 #define CALL(func) INSN(BPF_JMP | BPF_CALL, 0, 0, 0, func)
 #define MOV(d, s)  INSN(BPF_ALU64 | BPF_MOV | BPF_X, d, s, 0, 0)
 #define MOVI(d, i) INSN(BPF_ALU64 | BPF_MOV | BPF_K, d, 0, 0, i)
+#define ADDI(d, i) INSN(BPF_ALU64 | BPF_ADD | BPF_K, d, 0, 0, i)
 #define LD_MAP(d, m) \
 	INSN(BPF_LD | BPF_IMM | BPF_DW, d, BPF_PSEUDO_MAP_FD, 0, m), INSN(0, 0, 0, 0, 0)
 
@@ -45,22 +48,28 @@ static int create_map(struct skep_sys *sys, uint32_t type, uint32_t value_size, 
 /* Copies the tracepoint's argument to the line's per-CPU room and from there to the buffer. */
 static int load(struct skep_sys *sys, int lines, int buffers)
 {
+	/* The room's first bytes stay what they are: zero. */
 	const struct bpf_insn insns[] = {
 		MOV(BPF_REG_6, BPF_REG_1),
 		INSN(BPF_LDX | BPF_MEM | BPF_DW, BPF_REG_7, BPF_REG_1, 0, 0),
 		INSN(BPF_ST | BPF_MEM | BPF_W, BPF_REG_10, 0, -4, 0),
 		LD_MAP(BPF_REG_1, lines),
 		MOV(BPF_REG_2, BPF_REG_10),
-		INSN(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -4),
+		ADDI(BPF_REG_2, -4),
 		CALL(BPF_FUNC_map_lookup_elem),
-		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 13, 0),
+		INSN(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0, 18, 0),
 		MOV(BPF_REG_8, BPF_REG_0),
 		MOV(BPF_REG_1, BPF_REG_0),
+		ADDI(BPF_REG_1, LINE_AT),
 		MOVI(BPF_REG_2, LINE_MAX_BYTES),
 		MOV(BPF_REG_3, BPF_REG_7),
 		CALL(BPF_FUNC_probe_read_kernel_str),
-		INSN(BPF_JMP | BPF_JSLE | BPF_K, BPF_REG_0, 0, 7, 0),
+		INSN(BPF_JMP | BPF_JSLE | BPF_K, BPF_REG_0, 0, 11, 0),
 		MOV(BPF_REG_5, BPF_REG_0),
+		ADDI(BPF_REG_5, LINE_AT),
+		INSN(BPF_ALU64 | BPF_LSH | BPF_K, BPF_REG_0, 0, 0, 16),
+		INSN(BPF_ALU64 | BPF_OR | BPF_K, BPF_REG_0, 0, 0, LINE_AT),
+		INSN(BPF_STX | BPF_MEM | BPF_W, BPF_REG_8, BPF_REG_0, LINE_AT - 4, 0),
 		MOV(BPF_REG_1, BPF_REG_6),
 		LD_MAP(BPF_REG_2, buffers),
 		INSN(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_3, 0, 0, -1), /* BPF_F_CURRENT_CPU */
@@ -103,7 +112,8 @@ static int start(struct skep_kernel *k)
 	SKEP_AUTO_CLOSE int lines = -1, buffers = -1, prog = -1;
 	int link;
 
-	lines = create_map(&k->sys, BPF_MAP_TYPE_PERCPU_ARRAY, LINE_MAX_BYTES, 1, "skep_line");
+	lines = create_map(&k->sys, BPF_MAP_TYPE_PERCPU_ARRAY, LINE_AT + LINE_MAX_BYTES, 1,
+			   "skep_line");
 	if (lines < 0)
 		return lines;
 	buffers = create_map(&k->sys, BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, (uint32_t)skep_nr_cpus(),

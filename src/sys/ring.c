@@ -318,13 +318,22 @@ void skep_perf_close(struct skep_perf *perf)
 
 bool skep_printk_text(const void *data, size_t size, const char **text, size_t *len)
 {
-	size_t n = strnlen(data, size);
+	struct skep_reader r = skep_reader_init(data, size);
+	uint32_t loc;
+	const char *p;
+	size_t n;
 
-	if (n == size)
+	skep_reader_take(&r, 8);
+	loc = skep_reader_u32(&r);
+	n = loc >> 16;
+	skep_reader_seek(&r, loc & 0xffff);
+	p = skep_reader_take(&r, n);
+	if (!p)
 		return false;
-	if (n && ((const char *)data)[n - 1] == '\n')
+	n = strnlen(p, n);
+	if (n && p[n - 1] == '\n')
 		n--;
-	*text = data;
+	*text = p;
 	*len = n;
 	return true;
 }

@@ -97,8 +97,10 @@ int skep_perf_read(struct skep_perf *perf, skep_rec_fn *fn, void *ctx, struct sk
 void skep_perf_close(struct skep_perf *perf);
 
 /*
- * The line of a PRINTK record: its raw bytes up to a NUL.  *@text is inside
- * @data, *@len without the ending newline.  false: no line.
+ * The line of a PRINTK record.  Its raw bytes are those of the tracepoint
+ * bpf_trace:bpf_trace_printk: 8 bytes that all tracepoints have, where the
+ * string is as length << 16 | offset, the string.  *@text is inside @data,
+ * *@len without NUL and ending newline.  false: not such a record.
  */
 bool skep_printk_text(const void *data, size_t size, const char **text, size_t *len);
 

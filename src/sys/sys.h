@@ -36,7 +36,8 @@ enum skep_event_kind {
 	SKEP_EVENT_OUTPUT,
 	/*
 	 * The buffer with the lines of bpf_printk() of one CPU, of all programs
-	 * of the engine; map() it.  PERF_RECORD_SAMPLE, raw data: the line, NUL.
+	 * and processes; map() it and take its samples apart with
+	 * skep_printk_text() of ring.h.
 	 */
 	SKEP_EVENT_PRINTK,
 	/* A buffer of PERF_RECORD_MMAP2, COMM, FORK and EXIT records of `pid`; map() it. */

@@ -268,15 +268,21 @@ static void test_random(void)
 
 static void test_printk(void)
 {
+	unsigned char rec[24] = {0, 0, 0, 0, 0, 0, 0, 0, 12, 0, 10, 0, 'h', 'i', ' ', 't', 'h'};
 	const char *text = "";
 	size_t len = 0;
 
-	ok(skep_printk_text("hi there\n\0\0\0", 12, &text, &len) && len == 8 &&
+	memcpy(rec + 17, "ere\n", 5);
+	ok(skep_printk_text(rec, sizeof(rec), &text, &len) && len == 8 &&
 		   !strncmp(text, "hi there", 8),
 	   "a line without its newline");
-	ok(skep_printk_text("\0", 1, &text, &len) && len == 0, "an empty line");
-	ok(!skep_printk_text("abc", 3, &text, &len), "without a NUL it is no line");
-	ok(!skep_printk_text("", 0, &text, &len), "nothing is no line");
+	ok(!skep_printk_text(rec, 21, &text, &len), "a string that ends outside");
+	rec[8] = 200;
+	ok(!skep_printk_text(rec, sizeof(rec), &text, &len), "a string that begins outside");
+	rec[8] = 12;
+	rec[10] = 0;
+	ok(skep_printk_text(rec, sizeof(rec), &text, &len) && len == 0, "an empty line");
+	ok(!skep_printk_text(rec, 11, &text, &len), "a record cut short");
 }
 
 static int count_cpu(void *ctx, int cpu)
