@@ -17,9 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Arguments of a raw tracepoint's program. */
+/* Both raw tracepoints have two arguments; programs see no more of them. */
+#define RAW_ARGS 2
+
 struct raw_ctx {
-	uint64_t args[5];
+	uint64_t args[RAW_ARGS];
 };
 
 static void begin(struct skep_tracee *tracee)
@@ -42,6 +44,7 @@ static void fire(struct trace_point *tp, void *ctx, size_t len)
 	struct skep_tracer *t = tp->tracer;
 	struct skep_vm_region regs = {(uintptr_t)&t->regs, (uintptr_t)(&t->regs + 1), false};
 
+	t->env.nr_args = tp->raw ? RAW_ARGS : 0;
 	skep_point_fire(tp->point, &t->env, ctx, len, &regs, tp->raw ? 1 : 0);
 }
 
