@@ -32,8 +32,7 @@ int skep_vec_grow(void *data, size_t len, size_t *cap, size_t n, size_t size);
 				: (__typeof__((v)->data))__builtin_memset(&(v)->data[(v)->len++], \
 									  0, sizeof(*(v)->data)))
 
-#define skep_vec_each(v, it)                                                                       \
-	for ((it) = (v)->data; (it) && (it) < (v)->data + (v)->len; (it)++)
+#define skep_vec_each(v, it) for ((it) = (v)->data; (it) && (it) < (v)->data + (v)->len; (it)++)
 
 #define skep_vec_deinit(v) (free((v)->data), (v)->data = NULL, (v)->len = (v)->cap = 0)
 

@@ -153,7 +153,7 @@ static int field(const struct skep_btf *btf, uint32_t id, const char *name, uint
 int skep_btf_field(const struct skep_btf *btf, uint32_t id, const char *name, uint32_t *bit_off,
 		   uint32_t *bit_size)
 {
-	uint32_t budget = 1 << 18;
+	uint32_t budget = 1 << 16;
 
 	return *name ? field(btf, id, name, bit_off, bit_size, 0, &budget) : -ENOENT;
 }
