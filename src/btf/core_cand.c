@@ -70,16 +70,14 @@ struct search {
 
 static void search_add(struct search *s, const struct skep_core_cands *c)
 {
-	const struct btf_type *t = skep_btf_type(s->core->local, c->local_id);
-	const char *name = skep_btf_str(s->core->local, t->name_off);
-	uint8_t a = (uint8_t)name[0], b = (uint8_t)(name[0] ? name[1] : 0);
+	uint8_t a = (uint8_t)c->name[0], b = (uint8_t)(a ? c->name[1] : 0);
 
-	s->kinds |= 1u << skep_btf_kind(t);
-	if (skep_btf_is_enum(t))
+	s->kinds |= 1u << skep_btf_kind(c->type);
+	if (skep_btf_is_enum(c->type))
 		s->kinds |= 1u << BTF_KIND_ENUM | 1u << BTF_KIND_ENUM64;
 	s->first[a << 5 | b >> 3] |= (uint8_t)(1 << (b & 7));
 	/* "a" stands for "a___x" as well, and the other way round. */
-	if (skep_btf_essential_len(name) == 1) {
+	if (c->len == 1) {
 		s->first[a << 5] |= 1;
 		s->first[a << 5 | '_' >> 3] |= 1 << ('_' & 7);
 	}
@@ -89,7 +87,6 @@ static int search_type(struct search *s, const struct skep_btf_iter *it)
 {
 	const char *name = skep_btf_str(it->btf, it->t->name_off);
 	uint8_t a = (uint8_t)name[0], b;
-	const struct btf_type *t;
 	struct skep_core_cands *c;
 
 	if (!a)
@@ -98,11 +95,9 @@ static int search_type(struct search *s, const struct skep_btf_iter *it)
 	if (!(s->first[a << 5 | b >> 3] & (1 << (b & 7))))
 		return 0;
 	skep_vec_each (&s->core->cands, c) {
-		if (c->walked)
-			continue;
-		t = skep_btf_type(s->core->local, c->local_id);
-		if (!skep_core_kinds_fit(t, it->t) ||
-		    !skep_core_names_match(skep_btf_str(s->core->local, t->name_off), name))
+		/* The prefix first: it turns nearly all away, and costs least. */
+		if (c->walked || strncmp(name, c->name, c->len) ||
+		    !skep_core_kinds_fit(c->type, it->t) || skep_btf_essential_len(name) != c->len)
 			continue;
 		if (skep_vec_push(&c->ids, it->id))
 			return -ENOMEM;
@@ -134,12 +129,17 @@ static int walk(struct skep_core *core, struct skep_err *err)
 
 static int add_cands(struct skep_core *core, uint32_t local_id, struct skep_err *err)
 {
+	struct skep_core_cands c = {.local_id = local_id};
+
 	if (skep_core_cands(core, local_id))
 		return 0;
-	if (!skep_btf_type(core->local, local_id))
+	c.type = skep_btf_type(core->local, local_id);
+	if (!c.type)
 		return skep_fail(err, SKEP_E_BTF_INVALID, EINVAL,
 				 "CO-RE relocation of type [%u], which does not exist", local_id);
-	if (skep_vec_push(&core->cands, (struct skep_core_cands){.local_id = local_id}))
+	c.name = skep_btf_str(core->local, c.type->name_off);
+	c.len = skep_btf_essential_len(c.name);
+	if (skep_vec_push(&core->cands, c))
 		return skep_fail_nomem(err);
 	return 1;
 }

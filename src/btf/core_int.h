@@ -9,6 +9,9 @@
 /* The target's types that a local root type may stand for. */
 struct skep_core_cands {
 	uint32_t local_id;
+	const struct btf_type *type; /* the local one */
+	const char *name;
+	size_t len; /* of the name, without its flavour */
 	SKEP_VEC(uint32_t) ids;
 	bool walked;
 };
