@@ -115,6 +115,19 @@ static void relocate_load(struct section *sec, size_t i, const GElf_Sym *sym)
 	}
 }
 
+/* The function at byte @value of section @shndx, or NULL. */
+static const char *function_at(struct image *img, size_t shndx, uint64_t value)
+{
+	GElf_Sym sym;
+	int i;
+
+	for (i = 0; img->syms && gelf_getsym(img->syms, i, &sym); i++)
+		if (sym.st_shndx == shndx && sym.st_value == value &&
+		    GELF_ST_TYPE(sym.st_info) == STT_FUNC)
+			return symbol_name(img, &sym);
+	return NULL;
+}
+
 static void relocate_call(struct section *sec, size_t i, const GElf_Sym *sym)
 {
 	struct bpf_insn *insn = &sec->insns[i];
@@ -135,12 +148,7 @@ static void relocate_call(struct section *sec, size_t i, const GElf_Sym *sym)
 			insn->imm = (int32_t)(at - (int64_t)i - 1);
 		return;
 	}
-	if (GELF_ST_TYPE(sym->st_info) != STT_SECTION)
-		sec->slots[i].name = symbol_name(sec->img, sym);
-	else
-		sec->slots[i].note =
-			skep_arena_printf(&sec->arena, "%s+%lld",
-					  section_name(sec->img, sym->st_shndx), (long long)at * 8);
+	sec->slots[i].name = function_at(sec->img, sym->st_shndx, (uint64_t)at * 8);
 }
 
 static void apply_relocations(struct section *sec)

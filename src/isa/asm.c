@@ -200,7 +200,7 @@ static int take_line(struct skep_assembler *as, struct skep_err *err)
 	if (ret)
 		return ret;
 	skip_dump_prefix(as);
-	/* "<" starts no instruction, so what skep_asm_at_end() takes here is a comment or nothing. */
+	/* "<" starts no instruction, so skep_asm_at_end() takes a comment or nothing. */
 	if (skep_asm_peek(as) != '<' && skep_asm_at_end(as))
 		return 0;
 	return take_insn(as, err);

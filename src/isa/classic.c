@@ -87,7 +87,7 @@ static int read_text(const char *text, size_t len, struct sock_filter **insns, s
 	SKEP_AUTO_FREE struct sock_filter *out = NULL;
 	bool counted = !memchr(text, '{', len);
 	uint64_t v[4], count = 0;
-	size_t nr = 0;
+	size_t nr = 0, line = 1;
 	int i, got;
 
 	if (counted && next_number(&s, &count) != 1)
@@ -103,9 +103,11 @@ static int read_text(const char *text, size_t len, struct sock_filter **insns, s
 				return fail_text(&s, err, "expected a number of at most 32 bits");
 			if (!got)
 				break;
+			line = s.line;
 		}
 		if (!i)
 			break;
+		s.line = line;
 		if (i < 4)
 			return fail_text(&s, err, "an instruction has four numbers: code jt jf k");
 		if (v[0] > UINT16_MAX || v[1] > UINT8_MAX || v[2] > UINT8_MAX)

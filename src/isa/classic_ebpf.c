@@ -24,6 +24,7 @@ _Static_assert(BPF_MAXINSNS *MAX_RUN + 3 <= INT16_MAX, "jumps have 16 bits");
 struct convert {
 	struct bpf_insn *out; /* NULL in the first pass, which only counts */
 	uint32_t *start; /* slot of each classic instruction */
+	uint8_t *live; /* which of them can be reached: the verifier refuses what cannot */
 	size_t nr;
 	size_t i; /* the classic instruction */
 };
@@ -206,6 +207,28 @@ static bool put_one(struct convert *cv, const struct sock_filter *f)
 	}
 }
 
+/* Jumps only go forward, so one pass finds what can be reached. */
+static void find_live(struct convert *cv, const struct sock_filter *insns, size_t n)
+{
+	size_t i;
+
+	cv->live[0] = 1;
+	for (i = 0; i < n; i++) {
+		const struct sock_filter *f = &insns[i];
+
+		if (!cv->live[i] || BPF_CLASS(f->code) == BPF_RET)
+			continue;
+		if (BPF_CLASS(f->code) != BPF_JMP) {
+			cv->live[i + 1] = 1;
+		} else if (BPF_OP(f->code) == BPF_JA) {
+			cv->live[i + 1 + f->k] = 1;
+		} else {
+			cv->live[i + 1 + f->jt] = 1;
+			cv->live[i + 1 + f->jf] = 1;
+		}
+	}
+}
+
 static int convert(struct convert *cv, const struct sock_filter *insns, size_t n,
 		   struct skep_err *err)
 {
@@ -215,7 +238,7 @@ static int convert(struct convert *cv, const struct sock_filter *insns, size_t n
 	put_set(cv, X, 0);
 	for (cv->i = 0; cv->i < n; cv->i++) {
 		cv->start[cv->i] = (uint32_t)cv->nr;
-		if (put_one(cv, &insns[cv->i]))
+		if (!cv->live[cv->i] || put_one(cv, &insns[cv->i]))
 			continue;
 		if (err && err->tag == SKEP_E_NONE)
 			err->insn = (int)cv->i;
@@ -231,6 +254,7 @@ int skep_classic_to_ebpf(const struct sock_filter *insns, size_t n, struct bpf_i
 			 size_t *out_n, struct skep_err *err)
 {
 	SKEP_AUTO_FREE uint32_t *start = NULL;
+	SKEP_AUTO_FREE uint8_t *live = NULL;
 	struct convert cv = {};
 	int ret;
 
@@ -238,9 +262,12 @@ int skep_classic_to_ebpf(const struct sock_filter *insns, size_t n, struct bpf_i
 	if (ret)
 		return ret;
 	start = calloc(n, sizeof(*start));
-	if (!start)
+	live = calloc(n, 1);
+	if (!start || !live)
 		return skep_fail_nomem(err);
 	cv.start = start;
+	cv.live = live;
+	find_live(&cv, insns, n);
 	ret = convert(&cv, insns, n, err);
 	if (ret)
 		return ret;
