@@ -34,7 +34,9 @@ struct skep_jit_cold {
 
 struct skep_jit {
 	const struct skep_vm_prog *prog;
+	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
 	bool checked;
+	unsigned int passes; /* SKEP_JIT_PASS_* */
 	unsigned int pass; /* 0 or 1 */
 	uint8_t *code; /* cap bytes; NULL in pass 0 while sizing */
 	size_t len, cap;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "jit/emit.h"
+#include "jit/opt.h"
 
 struct code {
 	struct skep_vm_native native; /* first: what the machine knows */
@@ -249,9 +250,9 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	return 0;
 }
 
-int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err)
+int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep_err *err)
 {
-	struct skep_jit j = {.prog = prog, .checked = !prog->trusted};
+	struct skep_jit j = {.prog = prog, .checked = !prog->trusted, .passes = passes};
 	int ret;
 
 	if (!skep_jit_arch())
@@ -265,11 +266,13 @@ int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err)
 	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));
 	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));
 	j.leader = calloc(prog->nr + 1, 1);
-	if (!j.code || !j.label_at || !j.old_at || !j.leader) {
+	j.ir = calloc(prog->nr, sizeof(*j.ir));
+	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir) {
 		ret = skep_fail_nomem(err);
 	} else {
+		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
 		find_leaders(&j);
-		ret = emit(&j, err);
+		ret = skep_jit_optimise(&j) < 0 ? skep_fail_nomem(err) : emit(&j, err);
 		if (ret == 0)
 			ret = finish(&j, prog, err);
 	}
@@ -277,6 +280,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err)
 	free(j.label_at);
 	free(j.old_at);
 	free(j.leader);
+	free(j.ir);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	return ret;

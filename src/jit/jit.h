@@ -21,12 +21,21 @@
 #include "base/err.h"
 #include "vm/vm.h"
 
+/* What is done beyond translating one by one; each can be left out. */
+enum skep_jit_pass {
+	SKEP_JIT_PASS_FUSE = 1 << 0, /* moves with additions, shift pairs that extend */
+	SKEP_JIT_PASS_ROTATE = 1 << 1, /* shifts and an or that make a rotation */
+	SKEP_JIT_PASS_LOOKUP = 1 << 2, /* look-ups in a known map without the helper */
+	SKEP_JIT_PASS_DEAD = 1 << 3, /* results that nobody reads */
+	SKEP_JIT_PASS_ALL = (1 << 4) - 1,
+};
+
 /*
- * Compiles @prog; later runs of it use the machine code.  Not while another
+ * Compiles @prog; later runs of it use the machine code.  @passes: enum skep_jit_pass.  Not while another
  * thread runs @prog.  0; -EOPNOTSUPP on an architecture without a JIT;
  * -ENOMEM; -EACCES where the system allows no executable memory.
  */
-int skep_jit_compile(struct skep_vm_prog *prog, struct skep_err *err);
+int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep_err *err);
 
 /* Bytes of machine code of @prog and where they are; 0: not compiled. */
 size_t skep_jit_code(const struct skep_vm_prog *prog, const void **code);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "jit/opt.h"
 #include "jit/x86_emit.h"
 
 #define map skep_x86_map
@@ -638,7 +639,7 @@ FN(CALL)
 		reload_args(x);
 }
 
-void skep_x86_tail_call(struct x86 *x)
+FN(tail_call)
 {
 	struct skep_jit *j = x->j;
 	uint32_t through = skep_jit_label(j), ran = skep_jit_label(j);
@@ -758,6 +759,31 @@ ROW(LD_ABS32, packet_at(x, in, width, false))
 ROW(LD_IND8, packet_at(x, in, width, true))
 ROW(LD_IND16, packet_at(x, in, width, true))
 ROW(LD_IND32, packet_at(x, in, width, true))
+
+/* What the passes make. */
+
+FN(lea_index)
+{
+	int base = SRC, index = map[in->imm];
+
+	x_lea_index(x->j, true, DST, base, index, 0);
+}
+
+ROW(nop, (void)x)
+ROW(lea, x_lea(x->j, DST, SRC, (int32_t)in->imm))
+ROW(rotate64, x_shift(x->j, true, 0, DST, (unsigned int)in->imm))
+ROW(rotate32, x_shift(x->j, false, 0, DST, (unsigned int)in->imm))
+
+/* lookup(map, key, cpu) of the map's kind; trusted programs only. */
+FN(lookup)
+{
+	struct skep_jit *j = x->j;
+	const struct skep_map *m = (const struct skep_map *)(uintptr_t)in->imm;
+
+	x_const(j, RDI, (uint64_t)in->imm);
+	x_load(j, false, RDX, VM, AT(cpu));
+	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
+}
 
 /* skep_vm_prog_create() refuses these. */
 ROW(ADDR_SPACE_CAST, x_ud2(x->j))

@@ -36,7 +36,9 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 /* An emitter for each row of isa.def: a row without does not link. */
 #define SKEP_INSN(name, ...) skep_x86_fn skep_x86_##name;
 #include "isa/isa.def"
-void skep_x86_tail_call(struct x86 *x);
+/* And one for each operation of the machine and of the passes. */
+skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
+	skep_x86_rotate32, skep_x86_lookup;
 
 /* The label where the function at @slot is entered; the label @slot is its first instruction. */
 static inline uint32_t skep_x86_entry(const struct x86 *x, uint32_t slot)

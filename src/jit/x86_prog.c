@@ -8,14 +8,22 @@
 #include <errno.h>
 
 #include "jit/jit.h"
+#include "jit/opt.h"
 #include "jit/x86_emit.h"
 
 const uint8_t skep_x86_map[11] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP};
 const uint8_t skep_x86_saved[4] = {RBX, R13, R14, R15};
 
-static skep_x86_fn *const emitters[SKEP_OP_MAX] = {
+static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 #define SKEP_INSN(name, ...) [SKEP_OP_##name] = skep_x86_##name,
 #include "isa/isa.def"
+	[SKEP_VM_OP_TAIL_CALL] = skep_x86_tail_call,
+	[SKEP_JIT_NOP] = skep_x86_nop,
+	[SKEP_JIT_LEA] = skep_x86_lea,
+	[SKEP_JIT_LEA_INDEX] = skep_x86_lea_index,
+	[SKEP_JIT_ROL64] = skep_x86_rotate64,
+	[SKEP_JIT_ROL32] = skep_x86_rotate32,
+	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
 };
 
 const char *skep_jit_arch(void)
@@ -173,7 +181,8 @@ static void body(struct x86 *x)
 	uint32_t i, before = 0;
 
 	for (i = 0; i < prog->nr; before = i, i++) {
-		const struct skep_vm_insn *in = &prog->insns[i];
+		const struct skep_vm_insn *in = &j->ir[i];
+		bool row = in->op < SKEP_OP_MAX;
 
 		j->slot = i;
 		if (i == 0 || prog->is_func[i]) {
@@ -182,12 +191,8 @@ static void body(struct x86 *x)
 			function(x, i);
 		}
 		skep_jit_place(j, i);
-		if (in->op == SKEP_VM_OP_TAIL_CALL) {
-			skep_x86_tail_call(x);
-			continue;
-		}
-		emitters[in->op](x, in, skep_insn_table[in->op].width);
-		if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
+		emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
+		if (row && skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
 			skep_jit_place(j, ++i);
 	}
 }

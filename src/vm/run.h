@@ -100,6 +100,7 @@ struct skep_vm {
 	bool checked; /* the current program runs in checked mode */
 	int failed; /* errno of what ends the run, positive; 0: nothing does */
 	struct skep_err *err; /* the caller's */
+	unsigned int cpu; /* of the run's environment */
 	uint64_t native_sp; /* where machine code unwinds to */
 	uint64_t random;
 	SKEP_VEC(struct skep_vm_hold) held;

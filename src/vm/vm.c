@@ -223,6 +223,7 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	vm->run = run;
 	vm->err = err;
 	vm->failed = 0;
+	vm->cpu = run->env ? run->env->cpu : 0;
 	vm->depth = vm->tail_calls = 0;
 	vm->left = run->prog->budget && run->prog->budget < INT64_MAX ? (int64_t)run->prog->budget
 								      : INT64_MAX;

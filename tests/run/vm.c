@@ -101,7 +101,7 @@ static bool make_prog(struct state *s, int n)
 	}
 	ret = skep_vm_prog_create(&s->progs[n], insns, (uint32_t)text->nr, &opts, &err);
 	if (ret == 0 && s->jit)
-		ret = skep_jit_compile(s->progs[n], &err);
+		ret = skep_jit_compile(s->progs[n], SKEP_JIT_PASS_ALL, &err);
 	free(insns);
 	if (ret < 0) {
 		s->result->outcome = REJECTED;

@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What pays over one-to-one translation, as passes over a copy of the decoded
+ * program.  A pass replaces an instruction by one of enum skep_jit_op, or by
+ * nothing; slots keep their numbers, so that jumps and errors stay right.
+ *
+ * A pass never looks past a slot that something jumps to.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jit/emit.h"
+#include "jit/jit.h"
+#include "jit/opt.h"
+
+#define ALL_REGS 0x7ff
+#define ARGS	 0x3e /* r1 to r5 */
+
+struct effect {
+	uint16_t use, def;
+};
+
+static uint16_t bit(unsigned int reg)
+{
+	return (uint16_t)(1u << reg);
+}
+
+static struct effect call_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
+{
+	struct effect e = {.def = 1};
+	int i;
+
+	/* Without proof a program may look at r1 to r5 after a call, too. */
+	if (j->checked)
+		return (struct effect){.use = ARGS, .def = 1};
+	e.def |= ARGS;
+	for (i = 0; i < 5 && in->helper->args[i] != SKEP_ARG_NONE; i++)
+		e.use |= bit(1 + i);
+	return e;
+}
+
+/* Which registers @in reads and which it leaves with values that do not depend on them. */
+static struct effect effect_of(const struct skep_jit *j, const struct skep_vm_insn *in)
+{
+	struct effect e = {0};
+	const struct skep_insn_info *row;
+
+	if (in->op >= SKEP_OP_MAX)
+		return (struct effect){.use = in->op == SKEP_JIT_NOP ? 0 : ALL_REGS};
+	row = &skep_insn_table[in->op];
+	switch ((enum skep_kind)row->kind) {
+	case SKEP_KIND_CALL: return call_effect(j, in);
+	case SKEP_KIND_EXIT: return (struct effect){.use = 1, .def = ALL_REGS & ~1};
+	case SKEP_KIND_CALL_PC:
+		return (struct effect){.use = ARGS, .def = j->checked ? 1 : ARGS | 1};
+	case SKEP_KIND_CALLX:
+	case SKEP_KIND_CALL_KFUNC:
+	case SKEP_KIND_LD_ABS:
+	case SKEP_KIND_LD_IND:
+	case SKEP_KIND_CMPXCHG: return (struct effect){.use = ALL_REGS};
+	default: break;
+	}
+	if (row->dst == SKEP_F_READ || row->dst == SKEP_F_RDWR)
+		e.use |= bit(in->dst);
+	if (row->src == SKEP_F_READ || row->src == SKEP_F_RDWR)
+		e.use |= bit(in->src);
+	if (row->dst == SKEP_F_WRITE || row->dst == SKEP_F_RDWR)
+		e.def |= bit(in->dst);
+	if (row->src == SKEP_F_RDWR)
+		e.def |= bit(in->src);
+	return e;
+}
+
+static bool ends_flow(const struct skep_vm_insn *in)
+{
+	return in->op == SKEP_OP_EXIT || in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32;
+}
+
+static bool jumps(const struct skep_vm_insn *in)
+{
+	uint8_t kind;
+
+	if (in->op >= SKEP_OP_MAX)
+		return false;
+	kind = skep_insn_table[in->op].kind;
+	return kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO;
+}
+
+static uint32_t next_slot(const struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *in = &j->ir[i];
+
+	return i + 1 + (in->op < SKEP_OP_MAX && skep_insn_table[in->op].kind == SKEP_KIND_LDDW);
+}
+
+/* What of live[] after slot @i: live at the entries of what can follow it. */
+static uint16_t live_out(const struct skep_jit *j, const uint16_t *live, uint32_t i)
+{
+	const struct skep_vm_insn *in = &j->ir[i];
+	uint32_t next = next_slot(j, i);
+	uint16_t out = 0;
+
+	if (!ends_flow(in) && next < j->prog->nr)
+		out |= live[next];
+	if (jumps(in))
+		out |= live[(int64_t)i + in->off];
+	return out;
+}
+
+/* live[i]: registers that may still be read at the entry of slot @i. */
+static void find_live(const struct skep_jit *j, uint16_t *live)
+{
+	bool changed = true;
+	uint32_t i;
+
+	memset(live, 0, (j->prog->nr + 1) * sizeof(*live));
+	while (changed) {
+		changed = false;
+		for (i = j->prog->nr; i-- > 0;) {
+			struct effect e = effect_of(j, &j->ir[i]);
+			uint16_t in = (uint16_t)((live_out(j, live, i) & ~e.def) | e.use);
+
+			changed |= in != live[i];
+			live[i] = in;
+		}
+	}
+}
+
+static bool same_block(const struct skep_jit *j, uint32_t first, uint32_t n)
+{
+	uint32_t i;
+
+	if (first + n > j->prog->nr)
+		return false;
+	for (i = first + 1; i < first + n; i++)
+		if (j->leader[i])
+			return false;
+	return true;
+}
+
+static void drop(struct skep_jit *j, uint32_t i)
+{
+	j->ir[i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
+}
+
+static void replace(struct skep_jit *j, uint32_t i, uint16_t op, uint8_t dst, uint8_t src,
+		    int64_t imm)
+{
+	j->ir[i] = (struct skep_vm_insn){.op = op, .dst = dst, .src = src, .imm = imm};
+}
+
+/* dst = src; dst += imm or reg: one address computation. */
+static bool fuse_add(struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *a = &j->ir[i], *b = a + 1;
+
+	if (!same_block(j, i, 2) || a->op != SKEP_OP_MOV64_X || b->dst != a->dst)
+		return false;
+	if (b->op == SKEP_OP_ADD64_K)
+		replace(j, i, SKEP_JIT_LEA, a->dst, a->src, b->imm);
+	else if (b->op == SKEP_OP_SUB64_K && b->imm != INT32_MIN)
+		replace(j, i, SKEP_JIT_LEA, a->dst, a->src, -b->imm);
+	else if (b->op == SKEP_OP_ADD64_X && b->src != a->dst)
+		replace(j, i, SKEP_JIT_LEA_INDEX, a->dst, a->src, b->src);
+	else
+		return false;
+	drop(j, i + 1);
+	return true;
+}
+
+/* [dst = src;] dst <<= 32; dst >>= 32: the lower half, zero- or sign-extended. */
+static bool fuse_extend(struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *in = &j->ir[i];
+	bool move = in->op == SKEP_OP_MOV64_X;
+	uint32_t k = i + move;
+	const struct skep_vm_insn *l = &j->ir[k], *r = l + 1;
+	uint8_t dst = in->dst, src = move ? in->src : in->dst;
+
+	if (!same_block(j, i, 2 + move) || l->op != SKEP_OP_LSH64_K || l->imm != 32 ||
+	    l->dst != dst || r->dst != dst || r->imm != 32)
+		return false;
+	if (r->op == SKEP_OP_RSH64_K)
+		replace(j, i, SKEP_OP_MOV32_X, dst, src, 0);
+	else if (r->op == SKEP_OP_ARSH64_K)
+		replace(j, i, SKEP_OP_MOVSX64_32, dst, src, 0);
+	else
+		return false;
+	drop(j, i + 1);
+	if (move)
+		drop(j, i + 2);
+	return true;
+}
+
+/*
+ * t = x; t <<= a; x >>= b; x |= t (or t |= x), a + b the width, in any order of
+ * the shifts: a rotation, if the other register is not read afterwards.
+ */
+static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
+{
+	const struct skep_vm_insn *m = &j->ir[i], *s = m + 1, *u = m + 2, *o = m + 3;
+	bool w = m->op == SKEP_OP_MOV64_X;
+	uint16_t lsh = w ? SKEP_OP_LSH64_K : SKEP_OP_LSH32_K;
+	uint16_t rsh = w ? SKEP_OP_RSH64_K : SKEP_OP_RSH32_K;
+	uint8_t t = m->dst, x = m->src, out, other;
+	int64_t left;
+
+	if ((!w && m->op != SKEP_OP_MOV32_X) || t == x || !same_block(j, i, 4))
+		return false;
+	if (!((s->op == lsh && u->op == rsh) || (s->op == rsh && u->op == lsh)) ||
+	    s->imm + u->imm != (w ? 64 : 32) || s->imm <= 0 || u->imm <= 0)
+		return false;
+	if (!((s->dst == t && u->dst == x) || (s->dst == x && u->dst == t)) ||
+	    o->op != (w ? SKEP_OP_OR64_X : SKEP_OP_OR32_X))
+		return false;
+	if (!((o->dst == x && o->src == t) || (o->dst == t && o->src == x)))
+		return false;
+	out = o->dst;
+	other = o->src;
+	if (live_out(j, live, i + 3) & bit(other))
+		return false;
+	left = s->op == lsh ? s->imm : u->imm;
+	if (out == x)
+		drop(j, i);
+	drop(j, i + 1);
+	drop(j, i + 2);
+	replace(j, i + 3, w ? SKEP_JIT_ROL64 : SKEP_JIT_ROL32, out, 0, left);
+	return true;
+}
+
+static void fuse(struct skep_jit *j, const uint16_t *live)
+{
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+		if ((j->passes & SKEP_JIT_PASS_ROTATE) && fuse_rotate(j, i, live))
+			continue;
+		if (j->passes & SKEP_JIT_PASS_FUSE && !fuse_extend(j, i))
+			fuse_add(j, i);
+	}
+}
+
+/* What only computes a register that nobody reads. */
+static void drop_dead(struct skep_jit *j, const uint16_t *live)
+{
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+		const struct skep_vm_insn *in = &j->ir[i];
+		uint8_t kind;
+
+		if (in->op >= SKEP_OP_MAX)
+			continue;
+		kind = skep_insn_table[in->op].kind;
+		if (kind != SKEP_KIND_ALU && kind != SKEP_KIND_LDDW)
+			continue;
+		if (live_out(j, live, i) & bit(in->dst))
+			continue;
+		if (kind == SKEP_KIND_LDDW)
+			drop(j, i + 1);
+		drop(j, i);
+	}
+}
+
+/* The 64-bit immediate that is in @reg at slot @i, if one instruction of the block set it. */
+static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg,
+					      uint16_t op)
+{
+	while (!j->leader[i] && i-- > 0) {
+		const struct skep_vm_insn *in = &j->ir[i];
+		struct effect e = effect_of(j, in);
+
+		if (in->op == op && in->dst == reg)
+			return in;
+		if (e.def & bit(reg) || e.use == ALL_REGS)
+			return NULL;
+	}
+	return NULL;
+}
+
+/* Look-ups in a map that is known here go to the map's own function. */
+static void direct_lookups(struct skep_jit *j)
+{
+	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr && !j->checked; i = next_slot(j, i)) {
+		const struct skep_vm_insn *in = &j->ir[i], *map;
+
+		if (in->op != SKEP_OP_CALL || in->helper != lookup)
+			continue;
+		map = constant_in(j, i, BPF_REG_1, SKEP_OP_LDDW_MAP_FD);
+		if (map && ((struct skep_map *)(uintptr_t)map->imm)->ops->lookup)
+			replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
+	}
+}
+
+int skep_jit_optimise(struct skep_jit *j)
+{
+	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
+
+	if (!live)
+		return -1;
+	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE)) {
+		find_live(j, live);
+		fuse(j, live);
+	}
+	if (j->passes & SKEP_JIT_PASS_LOOKUP)
+		direct_lookups(j);
+	if (j->passes & SKEP_JIT_PASS_DEAD) {
+		find_live(j, live);
+		drop_dead(j, live);
+	}
+	free(live);
+	return 0;
+}
