@@ -26,6 +26,7 @@
 #include "sys/uapi.h"
 #include "user/packet.h"
 #include "user/source.h"
+#include "user/user.h"
 #include "vm/vm.h"
 
 struct skep_btf;
@@ -99,6 +100,7 @@ struct skep_slot { /* a descriptor */
 struct skep_user {
 	struct skep_sys sys;
 	struct skep_log *log;
+	struct skep_user_opts opts;
 	SKEP_VEC(struct skep_slot) slots;
 	SKEP_VEC(void *) ids[SKEP_USER_IDS]; /* ascending ids */
 	uint32_t next_id[SKEP_USER_IDS];

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "btf/btf.h"
+#include "jit/jit.h"
 #include "user/engine.h"
 
 #define MAX_INSNS     1000000u
@@ -225,6 +226,16 @@ static int take_info(struct skep_prog *prog, const union bpf_attr *attr, struct 
 	return 0;
 }
 
+/* Interpreting gives the same results, later: a system without executable memory is no failure. */
+static void compile(struct skep_prog *prog)
+{
+	struct skep_err err = SKEP_ERR_INIT;
+
+	if (skep_jit_compile(prog->vm, SKEP_JIT_PASS_ALL, &err) < 0)
+		skep_info(prog->user->log, "program '%s' is interpreted: %s", prog->name, err.msg);
+	skep_err_deinit(&err);
+}
+
 static int build(struct skep_prog *prog, const union bpf_attr *attr, struct skep_err *err)
 {
 	size_t len = attr->insn_cnt * sizeof(struct bpf_insn);
@@ -234,7 +245,8 @@ static int build(struct skep_prog *prog, const union bpf_attr *attr, struct skep
 					 .type = attr->prog_type,
 					 .attach_type = attr->expected_attach_type,
 					 .gpl = prog->gpl,
-					 .budget = BUDGET};
+					 .trusted = prog->user->opts.trusted,
+					 .budget = prog->user->opts.trusted ? 0 : BUDGET};
 	int ret;
 
 	prog->insns = malloc(len);
@@ -253,6 +265,8 @@ static int build(struct skep_prog *prog, const union bpf_attr *attr, struct skep
 	ret = skep_vm_prog_create(&prog->vm, insns, prog->nr_insns, &opts, err);
 	if (ret == 0)
 		skep_prog_tag(prog);
+	if (ret == 0 && prog->user->opts.jit)
+		compile(prog);
 	return ret;
 }
 

@@ -327,7 +327,7 @@ static const struct skep_sys_ops ops = {
 	.destroy = user_destroy,
 };
 
-struct skep_sys *skep_sys_user_create(struct skep_log *log)
+struct skep_sys *skep_sys_user_create(struct skep_log *log, const struct skep_user_opts *opts)
 {
 	struct skep_user *user = calloc(1, sizeof(*user));
 
@@ -337,6 +337,8 @@ struct skep_sys *skep_sys_user_create(struct skep_log *log)
 	user->sys.log = log;
 	user->sys.scoped = true;
 	user->log = log;
+	if (opts)
+		user->opts = *opts;
 	if (skep_vm_create(&user->vm, NULL)) {
 		free(user);
 		return NULL;

@@ -12,7 +12,17 @@
 #include "base/err.h"
 #include "sys/sys.h"
 
-/* NULL when out of memory.  Needs no privilege. */
-struct skep_sys *skep_sys_user_create(struct skep_log *log);
+struct skep_user_opts {
+	size_t sz; /* sizeof(struct skep_user_opts) */
+	bool jit; /* compile programs to machine code; where that is impossible they are interpreted */
+	/*
+	 * Run programs without any check.  Only for programs that somebody has
+	 * proved safe: a bad access then hurts this process.
+	 */
+	bool trusted;
+};
+
+/* @opts: NULL for the defaults.  NULL when out of memory.  Needs no privilege. */
+struct skep_sys *skep_sys_user_create(struct skep_log *log, const struct skep_user_opts *opts);
 
 #endif

@@ -373,7 +373,7 @@ int main(void)
 {
 	int fds[2];
 
-	sys = skep_sys_user_create(&sink);
+	sys = skep_sys_user_create(&sink, NULL);
 	test_attr();
 	test_refs();
 	test_xdp();

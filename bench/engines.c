@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One object, one packet, every engine: nanoseconds a run, alternating.
+ *
+ * usage: engines OBJECT.bpf.o NATIVE.so FUNCTION [ROUNDS]
+ * Prints "ENGINE RESULT NANOSECONDS" a line, the fastest of the rounds each.
+ * NATIVE.so is the same source by the native compiler; "-": none.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/file.h"
+#include "obj/load.h"
+#include "user/user.h"
+
+#define PACKET 128
+#define NR     5
+
+static const char *const names[NR] = {"interpreter", "jit", "checked", "kernel", "native"};
+
+struct engine {
+	struct skep_sys *sys;
+	struct skep_loaded *loaded;
+	uint32_t (*native)(const unsigned char *pkt);
+	uint32_t result;
+	double best;
+	unsigned int repeat;
+};
+
+static void die(const char *what, const char *why)
+{
+	fprintf(stderr, "engines: %s: %s\n", what, why);
+	exit(1);
+}
+
+static struct skep_sys *create(int n)
+{
+	struct skep_user_opts opts = {.sz = sizeof(opts), .jit = n != 0, .trusted = n != 2};
+
+	return n == 3 ? skep_sys_kernel_create(NULL) : skep_sys_user_create(NULL, &opts);
+}
+
+/* Nanoseconds of one run, over e->repeat runs in a row. */
+static double measure(struct engine *e, unsigned char *pkt)
+{
+	union bpf_attr attr = {0};
+	struct timespec a, b;
+	unsigned int i;
+
+	if (e->native) {
+		clock_gettime(CLOCK_MONOTONIC, &a);
+		for (i = 0; i < e->repeat; i++)
+			e->result = e->native(pkt);
+		clock_gettime(CLOCK_MONOTONIC, &b);
+		return ((double)(b.tv_sec - a.tv_sec) * 1e9 + (double)(b.tv_nsec - a.tv_nsec)) /
+		       e->repeat;
+	}
+	attr.test.prog_fd = (uint32_t)e->loaded->progs[0].fd;
+	attr.test.data_in = (uintptr_t)pkt;
+	attr.test.data_size_in = PACKET;
+	attr.test.repeat = e->repeat;
+	if (skep_sys_bpf(e->sys, BPF_PROG_TEST_RUN, &attr, sizeof(attr.test)) < 0)
+		die("test run", strerror(errno));
+	e->result = attr.test.retval;
+	return attr.test.duration;
+}
+
+static void open_engines(struct engine *e, struct skep_obj *obj, const char *so, const char *fn)
+{
+	struct skep_load_opts opts = {.sz = sizeof(opts), .all_or_nothing = true};
+	struct skep_err err = SKEP_ERR_INIT;
+	int i;
+
+	for (i = 0; i < NR - 1; i++) {
+		e[i].sys = create(i);
+		if (skep_load(&e[i].loaded, obj, e[i].sys, &opts, &err) < 0)
+			die(names[i], err.msg);
+	}
+	if (strcmp(so, "-")) {
+		void *dl = dlopen(so, RTLD_NOW), *at = dl ? dlsym(dl, fn) : NULL;
+
+		if (!at)
+			die(so, dlerror());
+		memcpy(&e[i].native, &at, sizeof(at));
+	}
+}
+
+int main(int argc, char **argv)
+{
+	unsigned char pkt[PACKET];
+	struct engine e[NR] = {0};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_obj *obj;
+	struct skep_file file;
+	int i, round, rounds = argc > 4 ? atoi(argv[4]) : 11;
+
+	if (argc < 4)
+		die("usage", "engines OBJECT NATIVE.so FUNCTION [ROUNDS]");
+	for (i = 0; i < PACKET; i++)
+		pkt[i] = (unsigned char)(i * 37 + 11);
+	memcpy(pkt + 12, "\x08\x00\x45\x00\x00\x72\x00\x01\x00\x00\x40\x06", 12);
+	if (skep_file_open(&file, argv[1], &err) < 0 ||
+	    skep_obj_open(&obj, file.data, file.len, argv[1], NULL, &err) < 0)
+		die(argv[1], err.msg);
+	open_engines(e, obj, argv[2], argv[3]);
+	for (i = 0; i < NR; i++) { /* about a millisecond a measurement */
+		double ns;
+
+		e[i].repeat = 10;
+		e[i].best = 1e18;
+		if (i == NR - 1 && !e[i].native)
+			continue;
+		ns = measure(&e[i], pkt) + 1;
+		e[i].repeat = ns > 5e5 ? 2 : (unsigned int)(1e6 / ns);
+	}
+	for (round = 0; round < rounds; round++)
+		for (i = 0; i < NR - !e[NR - 1].native; i++) {
+			double ns = measure(&e[i], pkt);
+
+			if (ns < e[i].best)
+				e[i].best = ns;
+		}
+	for (i = 0; i < NR - !e[NR - 1].native; i++)
+		printf("%s %u %.1f\n", names[i], e[i].result, e[i].best);
+	for (i = 0; i < NR - 1; i++) {
+		skep_loaded_destroy(e[i].loaded);
+		skep_sys_destroy(e[i].sys);
+	}
+	skep_obj_destroy(obj);
+	skep_file_close(&file);
+	return 0;
+}
