@@ -148,6 +148,8 @@ static bool is_chatter(const char *line)
 		"frame",
 		"returning from callee",
 		"to caller at",
+		"old state:",
+		"cur state:",
 		"reg type",
 		" ",
 	};
@@ -227,7 +229,7 @@ static bool find_state(const struct lines *lines, long reason, char *out, size_t
 static void tell_path(const struct skep_load *load, const struct skep_image *image,
 		      const struct lines *lines, long reason, struct skep_buf *buf)
 {
-	const char *file, *text, *last_text = NULL;
+	const char *file, *text, *base, *last_text = NULL;
 	uint32_t line, last_line = 0;
 	long i, first = reason, n = 0;
 
@@ -245,7 +247,9 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 			continue;
 		if (skep_image_source(load, image, (uint32_t)insn_of(l), &file, &text, &line) &&
 		    (line != last_line || text != last_text)) {
-			skep_buf_printf(buf, "%s:%u: %s\n", file, line, text + strspn(text, " \t"));
+			base = strrchr(file, '/');
+			skep_buf_printf(buf, "%s:%u: %s\n", base ? base + 1 : file, line,
+					text + strspn(text, " \t"));
 			last_line = line;
 			last_text = text;
 		}

@@ -52,6 +52,13 @@ static void fix_datasec(struct btf_type *t, uint32_t int_id)
 		m[i] = (struct btf_member){.type = int_id, .offset = 32 * i};
 }
 
+/* Nor are there extern variables, of types without a size even. */
+static void fix_var(struct btf_type *t, uint32_t int_id)
+{
+	t->type = int_id;
+	((struct btf_var *)(t + 1))->linkage = BTF_VAR_GLOBAL_ALLOCATED;
+}
+
 static void fix_types(struct skep_load *load, char *copy)
 {
 	const struct skep_btf *btf = load->obj->btf;
@@ -72,6 +79,9 @@ static void fix_types(struct skep_load *load, char *copy)
 			fix_func(btf, copy, t);
 		else if (skep_btf_kind(it.t) == BTF_KIND_DATASEC && !it.t->size && int_id)
 			fix_datasec(t, int_id);
+		else if (skep_btf_kind(it.t) == BTF_KIND_VAR && int_id &&
+			 skep_btf_var(it.t)->linkage == BTF_VAR_GLOBAL_EXTERN)
+			fix_var(t, int_id);
 	}
 	/* Hidden functions are verified with their callers, as static ones. */
 	for (i = 0; i < load->obj->nr_funcs; i++) {

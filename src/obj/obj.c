@@ -52,6 +52,9 @@ bool skep_obj_source(const struct skep_obj *obj, const struct skep_obj_func *fun
 			hi = mid;
 		}
 	}
+	/* Line 0: code of nobody's, put between two lines of the source. */
+	while (found && found > func->lines && !BPF_LINE_INFO_LINE_NUM(found->line_col))
+		found--;
 	if (!found || !obj->btf)
 		return false;
 	*file = skep_btf_str(obj->btf, found->file_off);
