@@ -1,0 +1,58 @@
+#!/usr/bin/python3
+# Every example that both engines can run gives the same, known output: in the
+# kernel as root, in the user engine as nobody.
+import json
+import shutil
+
+from skeptest import *
+
+if not shutil.which("clang"):
+    skip_all("no clang")
+if not build_target(static=True):
+    skip_all("no C compiler with a static libc")
+
+EXAMPLES = ("hello", "opens", "opens_perf", "writes", "readhist")
+
+
+def run(name, who, *options):
+    forget_pid(who)
+    status, out, err = skep(["run", *options, example(name), "--", "./target"], who)
+    pid = pid_of(who) if os.path.exists(f"{dir}/{who}/pid") else None
+    return status, plain(out, pid), err
+
+
+for name in EXAMPLES:
+    for who, engine in (("root", "kernel"), ("nobody", "user")):
+        if who == "root" and not ROOT:
+            skip(f"{name} in the kernel", "not root")
+            continue
+        status, out, err = run(name, who, "--engine", engine)
+        is_(status, 0, f"{name} as {who}, engine {engine}: exit status", err)
+        golden(name, out, f"{name} as {who}, engine {engine}: output", err)
+
+# Without --engine nobody gets the user engine, and is told.
+if ROOT:
+    status, out, err = run("opens", "nobody")
+    ok(status == 0 and "user engine" in err or "own engine" in err,
+       "as nobody the user engine is taken, with a line that says so", err)
+    golden("opens", out, "... and gives the same")
+
+status, out, err = run("opens", "nobody", "--engine", "user", "--json")
+lines = [l for l in out.splitlines() if l]
+records = [json.loads(l) for l in lines if l.startswith("{")]
+ok(status == 0 and [r["data"]["path"] for r in records if r["type"] == "record"][:3] ==
+   ["one", "missing", "two"], "--json is one object a line", out, err)
+
+# The real thing: the opens of ls, in order, from both.
+if ROOT:
+    paths = {}
+    for who in ("root", "nobody"):
+        status, out, err = skep(["run", "--json", example("opens"), "--", "ls", "/"], who)
+        paths[who] = [(r["data"]["path"], r["data"]["ret"]) for r in
+                      (json.loads(l) for l in out.splitlines() if l.startswith("{"))
+                      if r["type"] == "record"]
+    ok(len(paths["root"]) > 3, "ls / opens files", paths)
+    is_(paths["nobody"], paths["root"], "the same files in the same order from both engines")
+else:
+    skip("the same opens from both engines", "not root")
+done()
