@@ -37,9 +37,9 @@ if ROOT:
        "as nobody the user engine is taken, with a line that says so", err)
     golden("opens", out, "... and gives the same")
 
-status, out, err = run("opens", "nobody", "--engine", "user", "--json")
-lines = [l for l in out.splitlines() if l]
-records = [json.loads(l) for l in lines if l.startswith("{")]
+status, out, err = skep(["run", "--engine", "user", "--json", example("opens"), "--", "./target"],
+                        "nobody")
+records = [json.loads(l) for l in out.splitlines()]
 ok(status == 0 and [r["data"]["path"] for r in records if r["type"] == "record"][:3] ==
    ["one", "missing", "two"], "--json is one object a line", out, err)
 
