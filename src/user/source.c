@@ -189,9 +189,17 @@ void skep_prog_ended(struct skep_prog *prog, const struct skep_err *err)
 	skep_warn(prog->user->log, "prog '%s': %s%s", prog->name, err->msg, where);
 }
 
-/* A record's raw data is the line and a NUL, as skep_printk_text() reads it. */
+/* The record of the kernel's bpf_trace:bpf_trace_printk tracepoint. */
+struct printk_record {
+	uint16_t common_type;
+	uint8_t common_flags, common_preempt_count;
+	int32_t common_pid;
+	uint32_t string; /* length << 16 | offset */
+};
+
 void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const char *text, size_t len)
 {
+	struct printk_record rec = {.common_pid = env->pid};
 	struct skep_opened *here = NULL, *any = NULL;
 	const struct skep_slot *it;
 	char copy[1024];
@@ -199,6 +207,7 @@ void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const cha
 	len = len < sizeof(copy) - 1 ? len : sizeof(copy) - 1;
 	memcpy(copy, text, len);
 	copy[len++] = '\0';
+	rec.string = (uint32_t)(len << 16 | sizeof(rec));
 	skep_vec_each (&user->slots, it) {
 		struct skep_opened *opened = it->obj;
 
@@ -211,5 +220,5 @@ void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const cha
 	here = here ? here : any;
 	if (here)
 		skep_perf_ring_sample(here->ring, (uint32_t)env->tgid, (uint32_t)env->pid, now_ns(),
-				      env->cpu, copy, len, NULL, 0);
+				      env->cpu, &rec, sizeof(rec), copy, len);
 }

@@ -289,7 +289,7 @@ static void test_printk(void)
 	is_int(skep_sys_bpf(sys, BPF_PROG_TEST_RUN, &attr, sizeof(attr)), 0, "run");
 	ok(skep_sys_wait(sys, -1) > 0, "wait tells of data");
 	raw = (char *)page + 4096 + 8 + 24 + 4;
-	is_str(raw, "hello", "the line");
+	is_str(raw + 12, "hello", "the line");
 	munmap(page, 3 * 4096);
 	skep_sys_close(sys, fd);
 	skep_sys_close(sys, prog);
