@@ -62,8 +62,6 @@ int skep_trace_attach(struct skep_tracer *t, pid_t pid, struct trace_root **root
 	struct trace_root *root;
 	int n;
 
-	if (skep_trace_status_field(pid, "Tgid:") != pid)
-		return skep_fail(err, SKEP_E_NOT_FOUND, ESRCH, "there is no process %d", pid);
 	root = skep_trace_root_add(t, pid);
 	if (!root)
 		return skep_fail_nomem(err);

@@ -50,8 +50,17 @@ static void fire(struct trace_point *tp, void *ctx, size_t len)
 
 static bool wanted(const struct trace_point *tp, const struct skep_tracee *tracee)
 {
-	return skep_point_live(tp->point) && !(tracee->root && tracee->root->leaving) &&
-	       (!tp->root || (tracee->root && tracee->root->pid == tp->root));
+	const struct trace_root *root = tracee->root;
+
+	if (!skep_point_live(tp->point) || (root && root->leaving))
+		return false;
+	if (!tp->root)
+		return true;
+	if (!root || root->pid != tp->root || (tp->alone && tracee->tgid != root->pid))
+		return false;
+	if (tp->tid)
+		return tracee->pid == tp->tid;
+	return tp->kind != TRACE_SAMPLE || !tracee->own;
 }
 
 /* Raw tracepoints sys_enter(struct pt_regs *, long id) and sys_exit(struct pt_regs *, long ret). */

@@ -65,20 +65,34 @@ int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
 			   struct trace_point *tp, struct skep_err *err)
 {
 	struct trace_root **it, *root = NULL;
+	struct skep_tracee *thread;
+	pid_t tgid;
 	int ret;
 
 	if (!ev || ev->pid <= 0)
 		return 0;
-	skep_vec_each (&t->roots, it)
-		if ((*it)->pid == ev->pid)
+	tgid = (pid_t)skep_trace_status_field(ev->pid, "Tgid:");
+	if (tgid <= 0)
+		return skep_fail(err, SKEP_E_NOT_FOUND, ESRCH, "there is no process %d", ev->pid);
+	skep_vec_each (&t->roots, it) {
+		if ((*it)->pid == tgid)
 			root = *it;
+	}
 	if (!root) {
-		ret = skep_trace_attach(t, ev->pid, &root, err);
+		ret = skep_trace_attach(t, tgid, &root, err);
 		if (ret)
 			return ret;
 	}
-	tp->root = ev->pid;
+	tp->root = tgid;
+	tp->alone = !ev->inherit;
 	root->refs++;
+	/* As perf events do it: threads that are there have an event each. */
+	if (ev->pid == tgid)
+		return 0;
+	tp->tid = ev->pid;
+	thread = skep_trace_find(t, ev->pid);
+	if (thread)
+		thread->own = true;
 	return 0;
 }
 

@@ -96,7 +96,7 @@ static void on_leave(struct skep_tracee *tracee, int64_t ret)
 		nr = -1;
 	}
 	tracee->nr = TRACE_NR_UNKNOWN;
-	if (tracee->held)
+	if (tracee->held && nr != SYS_execve && nr != SYS_execveat)
 		return;
 	skep_trace_fire_exit(tracee, nr, ret, tracee->foreign);
 }

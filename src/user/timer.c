@@ -73,7 +73,8 @@ static void mark_due(struct skep_tracer *t, uint64_t now)
 		if (!tp->due)
 			continue;
 		n = (now - tp->next_ns) / tp->period_ns;
-		t->late_ticks += n;
+		if (t->table.live)
+			t->late_ticks += n;
 		tp->next_ns += (n + 1) * tp->period_ns;
 	}
 }

@@ -59,6 +59,8 @@ struct trace_point {
 	bool all; /* TRACE_ENTER, TRACE_EXIT: every call; else `nr` */
 	long nr;
 	pid_t root; /* only tasks of this command or attached process; 0: all */
+	bool alone; /* and not of the processes it makes */
+	pid_t tid; /* only this thread of it; 0: all that have no point of their own */
 	/* TRACE_SAMPLE: */
 	int cpu; /* only threads there; -1: any */
 	uint64_t period_ns, next_ns;
@@ -88,6 +90,7 @@ struct skep_tracee {
 	bool want_exit; /* goes on to the exit of the call */
 	bool in_call;
 	bool foreign; /* the call in hand is of another ABI */
+	bool own; /* has a point of its own */
 	bool sample; /* was interrupted to be sampled */
 	bool exit_told;
 	int cpu; /* it ran on at the last tick */

@@ -244,6 +244,9 @@ void skep_tracer_destroy(struct skep_tracer *t)
 	if (t->foreign)
 		skep_debug(t->log, "%llu system calls of 32-bit code were not observed",
 			   (unsigned long long)t->foreign);
+	if (t->late_ticks)
+		skep_warn(t->log, "%llu ticks of timers came too late and were not sampled",
+			  (unsigned long long)t->late_ticks);
 	skep_hash_deinit(&t->table);
 	skep_vec_deinit(&t->roots);
 	skep_vec_deinit(&t->stops);

@@ -3,11 +3,10 @@
  * The ptrace machine without an engine: prints what points would give to
  * programs, one event a line, on descriptor 3 if it is open, else on stdout.
  *
- *	watch [-p PID] [-F HZ] [-q] [-k] [POINT...] -- COMMAND...
+ *	watch [-p PID] [-F HZ] [-q] [POINT...] -- COMMAND...
  *
- * POINT: CATEGORY/NAME, or raw:NAME.  -q: only counts.  -k: kills the command
- * and ends after its first event.  The command's status is the exit status
- * (128 + signal).
+ * POINT: CATEGORY/NAME, or raw:NAME.  -q: only counts.  The command's status is
+ * the exit status (128 + signal).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -131,7 +130,8 @@ static int open_point(struct skep_user *u, char *name, pid_t pid, unsigned int h
 {
 	struct skep_point *point = calloc(1, sizeof(*point));
 	struct skep_prog *prog = calloc(1, sizeof(*prog));
-	struct skep_event ev = {.kind = SKEP_EVENT_TRACEPOINT, .pid = pid, .cpu = -1};
+	struct skep_event ev = {
+		.kind = SKEP_EVENT_TRACEPOINT, .pid = pid, .cpu = -1, .inherit = true};
 	struct skep_err err = SKEP_ERR_INIT;
 	const struct skep_source_ops *source = &skep_source_ptrace;
 	char category[64], *slash;
@@ -159,15 +159,13 @@ static int open_point(struct skep_user *u, char *name, pid_t pid, unsigned int h
 	return ret;
 }
 
-static void watch(struct skep_user *u, struct skep_command *cmd, bool kill_it)
+static void watch(struct skep_user *u, struct skep_command *cmd)
 {
 	struct pollfd pfd = {.fd = skep_tracer_fd(u->tracer), .events = POLLIN};
 	int ret;
 
 	while (!interrupted && (cmd->argv ? !cmd->ended : skep_tracer_busy(u->tracer))) {
 		ret = skep_tracer_step(u->tracer, 2000);
-		if (kill_it && u->events)
-			return;
 		if (ret == 0)
 			poll(&pfd, 1, 1000);
 	}
@@ -180,17 +178,15 @@ int main(int argc, char **argv)
 	struct skep_tracer_opts opts = {.sz = sizeof(opts), .user = &u, .log = &log};
 	struct skep_command cmd = {0};
 	struct skep_err err = SKEP_ERR_INIT;
-	bool kill_it = false;
 	unsigned int hz = 0;
 	pid_t pid = -1;
 	struct timespec t0, t1;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+p:F:qk")) != -1) {
+	while ((opt = getopt(argc, argv, "+p:F:q")) != -1) {
 		pid = opt == 'p' ? atoi(optarg) : pid;
 		hz = opt == 'F' ? (unsigned int)atoi(optarg) : hz;
 		u.quiet |= opt == 'q';
-		kill_it |= opt == 'k';
 	}
 	fcntl(3, F_SETFD, FD_CLOEXEC);
 	sigaction(SIGINT, &(struct sigaction){.sa_handler = on_signal}, NULL);
@@ -214,7 +210,7 @@ int main(int argc, char **argv)
 		return 127;
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t0);
-	watch(&u, &cmd, kill_it);
+	watch(&u, &cmd);
 	clock_gettime(CLOCK_MONOTONIC, &t1);
 	fflush(u.out);
 	if (u.quiet)
