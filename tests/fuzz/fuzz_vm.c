@@ -39,8 +39,10 @@ static void fold(struct bpf_insn *insn, size_t i, size_t n)
 	insn->dst_reg %= 11;
 	insn->src_reg %= 11;
 	if (insn->code == (BPF_LD | BPF_IMM | BPF_DW)) {
-		if (insn->src_reg > 4)
-			insn->src_reg = BPF_PSEUDO_MAP_IDX + insn->src_reg % 2;
+		if (insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg > BPF_PSEUDO_MAP_IDX_VALUE)
+			insn->src_reg = BPF_PSEUDO_MAP_IDX;
+		if (insn->src_reg == BPF_PSEUDO_MAP_VALUE)
+			insn->src_reg = BPF_PSEUDO_MAP_IDX_VALUE;
 		if (insn->src_reg >= BPF_PSEUDO_MAP_IDX)
 			insn->imm = (int32_t)((uint32_t)insn->imm % NR_MAPS);
 		insn->off = 0;

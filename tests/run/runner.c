@@ -168,10 +168,34 @@ static void run_case(struct test *t)
 	}
 }
 
+/* `runner --seeds DIR FILE...`: each main program as an input of tests/fuzz/fuzz_vm.c. */
+static const char *seed_dir;
+
+static void write_seed(struct test *t)
+{
+	static int count;
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/run-%d", seed_dir, count++);
+	f = fopen(path, "w");
+	if (!f)
+		return;
+	fputc(t->packet.given ? 3 : 1, f);
+	fwrite(t->progs[0].insns, sizeof(struct bpf_insn), t->progs[0].nr, f);
+	fclose(f);
+}
+
 int main(int argc, char **argv)
 {
 	struct test *t = calloc(1, sizeof(*t));
 	int i;
+
+	if (argc > 2 && !strcmp(argv[1], "--seeds")) {
+		seed_dir = argv[2];
+		argc -= 2;
+		argv += 2;
+	}
 
 	t->lines = calloc(MAX_LINES, sizeof(*t->lines));
 	for (i = 0; i < NR_ENGINES; i++)
@@ -187,7 +211,8 @@ int main(int argc, char **argv)
 			continue;
 		}
 		text = strndup(file.data, file.len);
-		if (!ok(parse_file(&p, text, t, run_case), "%s is understood", argv[i]))
+		if (!ok(parse_file(&p, text, t, seed_dir ? write_seed : run_case),
+			"%s is understood", argv[i]))
 			printf("# %s\n", p.error);
 		free(text);
 		skep_file_close(&file);
