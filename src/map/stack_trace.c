@@ -149,11 +149,6 @@ static int sys_lookup(struct skep_map *map, const void *key, void *value, uint64
 	return ret;
 }
 
-static int sys_update(struct skep_map *map, const void *key, const void *value, uint64_t flags)
-{
-	return -EINVAL;
-}
-
 static int del(struct skep_map *map, const void *key)
 {
 	struct stacks *s = map->priv;
@@ -171,6 +166,19 @@ static int del(struct skep_map *map, const void *key)
 	}
 	skep_spin_unlock(&s->lock);
 	return ret;
+}
+
+/* Lookup and delete in one: Linux has it for this kind since 6.18. */
+static int sys_take(struct skep_map *map, const void *key, void *value, uint64_t flags)
+{
+	int ret = sys_lookup(map, key, value, flags);
+
+	return ret ? ret : del(map, key);
+}
+
+static int sys_update(struct skep_map *map, const void *key, const void *value, uint64_t flags)
+{
+	return -EINVAL;
 }
 
 static int next_key(struct skep_map *map, const void *key, void *next)
@@ -200,5 +208,6 @@ const struct skep_map_ops skep_map_stack_trace = {
 	.del = del,
 	.sys_lookup = sys_lookup,
 	.sys_update = sys_update,
+	.sys_take = sys_take,
 	.next_key = next_key,
 };

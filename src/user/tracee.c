@@ -432,7 +432,9 @@ static int handle_collected(struct skep_tracer *t)
 
 	for (i = 0; i < n && !t->yield; i++)
 		skep_trace_handle(t, t->stops.data[i].pid, t->stops.data[i].status);
-	memmove(t->stops.data, t->stops.data + i, (t->stops.len - i) * sizeof(*t->stops.data));
+	if (i)
+		memmove(t->stops.data, t->stops.data + i,
+			(t->stops.len - i) * sizeof(*t->stops.data));
 	t->stops.len -= i;
 	return (int)i;
 }
