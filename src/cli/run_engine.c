@@ -14,7 +14,8 @@ static struct skep_sys *create(struct run *run, const char *name)
 	struct skep_log *log = &run->cli->log;
 	struct skep_sys *sys, *wrapped;
 
-	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log) : skep_sys_user_create(log, NULL);
+	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log)
+				      : skep_sys_user_create(log, NULL);
 	if (sys && run->o.inject_nth) {
 		wrapped = skep_sys_inject_create(sys, run->o.inject_cmd, run->o.inject_nth,
 						 run->o.inject_errno);

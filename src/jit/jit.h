@@ -31,8 +31,8 @@ enum skep_jit_pass {
 };
 
 /*
- * Compiles @prog; later runs of it use the machine code.  @passes: enum skep_jit_pass.  Not while another
- * thread runs @prog.  0; -EOPNOTSUPP on an architecture without a JIT;
+ * Compiles @prog; later runs of it use the machine code.  @passes: enum
+ * skep_jit_pass.  Not while another thread runs @prog.  0; -EOPNOTSUPP on an architecture without a JIT;
  * -ENOMEM; -EACCES where the system allows no executable memory.
  */
 int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep_err *err);

@@ -14,7 +14,7 @@
 
 struct skep_user_opts {
 	size_t sz; /* sizeof(struct skep_user_opts) */
-	bool jit; /* compile programs to machine code; where that is impossible they are interpreted */
+	bool jit; /* to machine code; where that is impossible they are interpreted */
 	/*
 	 * Run programs without any check.  Only for programs that somebody has
 	 * proved safe: a bad access then hurts this process.
