@@ -26,7 +26,11 @@ struct {
 	__type(value, struct event);
 } events SEC(".maps");
 
-SEC("uprobe/libc.so.6:getenv")
+/*
+ * The name may lie in a part of the file that was not read from disk yet.  A
+ * sleepable program (".s") may wait for the disk, and bpf_copy_from_user() does.
+ */
+SEC("uprobe.s/libc.so.6:getenv")
 int BPF_KPROBE(getenv_called, const char *name)
 {
 	struct event *e = bpf_ringbuf_reserve(&events, sizeof(*e), 0);
@@ -35,8 +39,9 @@ int BPF_KPROBE(getenv_called, const char *name)
 		return 0;
 	e->pid = bpf_get_current_pid_tgid() >> 32;
 	bpf_get_current_comm(e->comm, sizeof(e->comm));
-	if (bpf_probe_read_user_str(e->name, sizeof(e->name), name) < 0)
+	if (bpf_copy_from_user(e->name, sizeof(e->name), name) < 0)
 		e->name[0] = 0;
+	e->name[sizeof(e->name) - 1] = 0;
 	bpf_ringbuf_submit(e, 0);
 	return 0;
 }

@@ -47,7 +47,12 @@ int skep_attach_tracepoint(const struct skep_attach *a, struct skep_links *links
 			   struct skep_err *err)
 {
 	const char *slash = strchr(a->args, '/');
-	struct skep_event ev = {.kind = SKEP_EVENT_TRACEPOINT, .pid = -1, .cpu = -1};
+	struct skep_event ev = {
+		.kind = SKEP_EVENT_TRACEPOINT,
+		/* Tells a scoped engine whom to watch; elsewhere programs do the choosing. */
+		.pid = a->sys->scoped ? a->pid : -1,
+		.cpu = -1,
+	};
 	char category[128], what[320];
 
 	if (!slash || slash == a->args || !slash[1] || slash - a->args >= (int)sizeof(category))

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # Every example that both engines can run gives the same, known output: in the
 # kernel as root, in the user engine as nobody.
+import glob
 import json
 import shutil
 
@@ -42,6 +43,28 @@ status, out, err = skep(["run", "--engine", "user", "--json", example("opens"), 
 records = [json.loads(l) for l in out.splitlines()]
 ok(status == 0 and [r["data"]["path"] for r in records if r["type"] == "record"][:3] ==
    ["one", "missing", "two"], "--json is one object a line", out, err)
+
+# All examples with each clang there is, warnings being errors.
+headers = glob.glob(f"{dir}/*/skep/vmlinux-*")
+arch = {"x86_64": "x86", "aarch64": "arm64"}.get(os.uname().machine)
+for version in (14, 19, 22):
+    clang = shutil.which(f"clang-{version}")
+    if not clang or not headers or not arch:
+        skip(f"examples with clang {version}", "no such clang, types or machine")
+        continue
+    bad = []
+    for path in sorted(glob.glob(dir + "/examples/*.bpf.c")):
+        r = subprocess.run([clang, "-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-Werror",
+                            "-D__TARGET_ARCH_" + arch, "-I" + headers[0], "-idirafter",
+                            f"/usr/include/{os.uname().machine}-linux-gnu", "-c", path, "-o",
+                            dir + "/x.o"], capture_output=True, text=True)
+        if r.returncode:
+            bad.append(r.stderr)
+    ok(not bad, f"all examples compile with clang {version}", *bad)
+    who, engine = ("root", "kernel") if ROOT else ("nobody", "user")
+    status, out, err = skep(["run", "--engine", engine, example("opens"), "--", "./target"], who,
+                            env=env(who, SKEP_CLANG=clang))
+    golden("opens", plain(out, pid_of(who)), f"opens compiled by clang {version} runs", err)
 
 # The real thing: the opens of ls, in order, from both.
 if ROOT:
