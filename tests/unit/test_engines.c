@@ -229,7 +229,7 @@ int main(int argc, char **argv)
 	}
 	state = seed;
 	engines[0] = skep_sys_kernel_create(NULL);
-	engines[1] = skep_sys_user_create(NULL);
+	engines[1] = skep_sys_user_create(NULL, NULL);
 	for (i = 0; i < ROUNDS; i++)
 		created += one_round();
 	ok(created > ROUNDS / 5 && created < ROUNDS, "%d of %d maps could be created", created,
