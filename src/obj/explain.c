@@ -32,6 +32,7 @@ static const struct {
 	{"_or_null'", "the pointer may be NULL: test it first"},
 	{"invalid access to packet",
 	 "compare the end of what is read with ctx->data_end before reading"},
+	{"missing btf func_info", "callbacks need types: compile with -g"},
 	{"GPL-restricted", "the helper is for GPL programs: char LICENSE[] SEC(\"license\") = "
 			   "\"GPL\""},
 	{"GPL compatible", "this needs a GPL licence: char LICENSE[] SEC(\"license\") = \"GPL\""},

@@ -30,6 +30,12 @@ bool skep_load_raise_rlimit(struct skep_load *load)
 	if (load->rlimit_raised)
 		return false;
 	load->rlimit_raised = true;
+	if (setrlimit(RLIMIT_MEMLOCK, &lim) == 0)
+		return true;
+	/* Without CAP_SYS_RESOURCE the hard limit is as far as it goes. */
+	if (getrlimit(RLIMIT_MEMLOCK, &lim) || lim.rlim_cur == lim.rlim_max)
+		return false;
+	lim.rlim_cur = lim.rlim_max;
 	return setrlimit(RLIMIT_MEMLOCK, &lim) == 0;
 }
 

@@ -110,15 +110,17 @@ static int try_logged(struct attempt *t)
 	}
 }
 
-/* Complaints about the description of a program, not about the program. */
-static bool is_about_info(const char *log)
+/* Complaints about the description of a program, if it was sent, not about the program. */
+static bool is_about_info(const struct attempt *t)
 {
 	static const char *const words[] = {"func_info", "line_info", "bpf_func_info",
 					    "bpf_line_info", "Invalid insn_off in func"};
 	size_t i;
 
+	if (t->load->btf_fd < 0 || !t->image->func_info.len || t->load->drop & SKEP_DROP_TYPES)
+		return false;
 	for (i = 0; i < SKEP_ARRAY_SIZE(words); i++)
-		if (strstr(log, words[i]))
+		if (strstr(t->log.text, words[i]))
 			return true;
 	return false;
 }
@@ -200,7 +202,7 @@ static int load_image(struct attempt *t, struct skep_err *err)
 			return fd;
 		if (!first)
 			first = fd;
-		if (t->log.text && t->log.text[0] && !is_about_info(t->log.text)) {
+		if (t->log.text && t->log.text[0] && !is_about_info(t)) {
 			skep_load_explain(load, t->image, t->func, fd, t->log.text, err);
 			break;
 		}

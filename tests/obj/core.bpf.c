@@ -22,21 +22,21 @@ int there(void *ctx)
 }
 
 SEC("tracepoint/syscalls/sys_enter_getpgid")
-int missing(void *ctx)
-{
-	struct task_struct *t = (void *)bpf_get_current_task();
-
-	got = BPF_CORE_READ(t, not_there);
-	return 0;
-}
-
-SEC("tracepoint/syscalls/sys_enter_getpgid")
 int guarded(void *ctx)
 {
 	struct task_struct *t = (void *)bpf_get_current_task();
 
 	if (bpf_core_field_exists(t->not_there))
 		got = BPF_CORE_READ(t, not_there);
+	return 0;
+}
+
+SEC("tracepoint/syscalls/sys_enter_getpgid")
+int missing(void *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+
+	got = BPF_CORE_READ(t, not_there);
 	return 0;
 }
 

@@ -474,6 +474,61 @@ static void test_unsupported(const char *clang, struct skep_sys *sys)
 	skep_err_deinit(&err);
 }
 
+struct sink {
+	struct skep_log log;
+	char last[512];
+};
+
+static void keep_last(struct skep_log *log, enum skep_log_level level, const char *msg)
+{
+	snprintf(((struct sink *)log)->last, sizeof(((struct sink *)log)->last), "%s", msg);
+}
+
+/* One call of the engine fails: what can be done without is left away, the rest is told. */
+static void test_injected(const char *clang)
+{
+	static const struct {
+		int cmd, nth, err;
+		bool loads; /* the object */
+		enum skep_tag tag; /* of the object, or of its program */
+		const char *warning;
+	} t[] = {
+		{BPF_BTF_LOAD, 1, EINVAL, true, SKEP_E_NONE, "does not take the object's types"},
+		{BPF_BTF_LOAD, 1, EPERM, true, SKEP_E_NONE, ""},
+		{BPF_MAP_CREATE, 1, EINVAL, true, SKEP_E_NONE, ""},
+		{BPF_MAP_CREATE, 1, EACCES, false, SKEP_E_PERMISSION, ""},
+		{BPF_MAP_CREATE, 2, ENOMEM, false, SKEP_E_MAP_CREATE, ""},
+		{BPF_MAP_CREATE, 2, EOPNOTSUPP, false, SKEP_E_UNSUPPORTED, ""},
+		{BPF_MAP_FREEZE, 1, EINVAL, true, SKEP_E_NONE, "cannot be frozen"},
+		{BPF_MAP_UPDATE_ELEM, 1, EFAULT, false, SKEP_E_MAP_CREATE, ""},
+		{BPF_PROG_LOAD, 1, EINVAL, true, SKEP_E_NONE, ""},
+		{BPF_PROG_LOAD, 1, EAGAIN, true, SKEP_E_NONE, ""},
+		{BPF_PROG_LOAD, 1, EBUSY, true, SKEP_E_NONE, ""},
+		{BPF_PROG_LOAD, 1, EOPNOTSUPP, true, SKEP_E_UNSUPPORTED, ""},
+	};
+	struct skep_load_opts opts = {.sz = sizeof(opts)};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_obj *obj = open_or_fail(clang, "plain", "-g", &err);
+	size_t i;
+
+	for (i = 0; obj && i < SKEP_ARRAY_SIZE(t); i++) {
+		struct sink sink = {.log = {.fn = keep_last, .level = SKEP_LOG_WARN}};
+		struct skep_sys *sys = skep_sys_inject_create(skep_sys_kernel_create(&sink.log),
+							      t[i].cmd, t[i].nth, t[i].err);
+		struct skep_loaded *loaded = load(sys, obj, &opts, &err);
+		const struct skep_err *e = loaded ? &loaded->progs[0].err : &err;
+
+		ok(!loaded == !t[i].loads && e->tag == t[i].tag &&
+			   strstr(sink.last, t[i].warning) && !*t[i].warning == !*sink.last,
+		   "call %d, %s: %s %s %s", t[i].cmd, skep_errno_name(t[i].err),
+		   skep_tag_name(e->tag), e->msg, sink.last);
+		skep_loaded_destroy(loaded);
+		skep_sys_destroy(sys);
+		skep_err_deinit(&err);
+	}
+	skep_obj_destroy(obj);
+}
+
 /* A child that waits for a byte, then has @depth descendants in a row, each calling getpgid(2). */
 static pid_t start_child(int *go, int depth)
 {
@@ -581,14 +636,43 @@ static void test_kernel(const char *clang)
 	test_core(clang, sys);
 	test_unsupported(clang, sys);
 	test_scope(clang, sys);
+	test_injected(clang);
 	skep_sys_destroy(sys);
 }
 
-int main(void)
+/* Loads the object @path and prints why a program did not load: for tests/obj/libbpf.t. */
+static int load_file(const char *path)
+{
+	struct skep_sys *sys = skep_sys_kernel_create(NULL);
+	struct skep_load_opts opts = {.sz = sizeof(opts)};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_loaded *loaded = NULL;
+	struct skep_obj *obj = NULL;
+	struct skep_file file = {0};
+	uint32_t i;
+
+	if (!skep_file_open(&file, path, &err) &&
+	    !skep_obj_open(&obj, file.data, file.len, path, NULL, &err))
+		loaded = load(sys, obj, &opts, &err);
+	printf("%s\n", err.msg);
+	for (i = 0; loaded && i < loaded->nr_progs; i++)
+		printf("%s: %s\n", loaded->progs[i].spec->name, loaded->progs[i].err.msg);
+	i = loaded == NULL;
+	skep_loaded_destroy(loaded);
+	skep_obj_destroy(obj);
+	skep_sys_destroy(sys);
+	skep_file_close(&file);
+	skep_err_deinit(&err);
+	return (int)i;
+}
+
+int main(int argc, char **argv)
 {
 	char cmd[64];
 	size_t i;
 
+	if (argc > 1)
+		return load_file(argv[1]);
 	if (!mkdtemp(tmp))
 		return 1;
 	test_edit();
