@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <string.h>
+#include <time.h>
 
 #include "helper/impl.h"
 
@@ -127,13 +128,33 @@ uint64_t skep_help_strtoul(struct skep_vm *vm, const uint64_t a[5])
 	return n;
 }
 
+/*
+ * Waits two seconds at most: an unverified program may have written the lock
+ * itself, and then nobody will ever release it.
+ */
+static bool lock_in_time(uint32_t *lock)
+{
+	struct timespec now;
+	time_t end = 0;
+
+	while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE)) {
+		sched_yield();
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (!end)
+			end = now.tv_sec + 2;
+		else if (now.tv_sec >= end)
+			return false;
+	}
+	return true;
+}
+
 uint64_t skep_help_spin_lock(struct skep_vm *vm, const uint64_t a[5])
 {
 	uint32_t *lock = skep_help_ptr(a[0]);
 
 	if (!skep_vm_unhold(vm, SKEP_VM_HELD_LOCK, lock, NULL)) {
-		while (__atomic_exchange_n(lock, 1, __ATOMIC_ACQUIRE))
-			sched_yield();
+		if (!lock_in_time(lock))
+			return skep_vm_stop(vm, SKEP_E_RUN_LIMIT, "nobody releases the lock");
 		if (skep_vm_hold(vm, SKEP_VM_HELD_LOCK, NULL, lock, sizeof(*lock)) < 0) {
 			__atomic_store_n(lock, 0, __ATOMIC_RELEASE);
 			return skep_vm_stop(vm, SKEP_E_NOMEM, "out of memory");

@@ -76,7 +76,8 @@ uint64_t skep_help_xdp_adjust_meta(struct skep_vm *vm, const uint64_t a[5])
 /* Where [off, off + len) of the packet is, or NULL. */
 static uint8_t *bytes(const struct skep_vm_packet *p, uint8_t *base, uint64_t off, uint64_t len)
 {
-	if (!p || !base || off > INT_MAX || off + len > (uint64_t)(p->data_end - base))
+	/* @base may lie behind a packet that was cut. */
+	if (!p || !base || off > INT_MAX || (int64_t)(off + len) > p->data_end - base)
 		return NULL;
 	return base + off;
 }

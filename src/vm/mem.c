@@ -179,7 +179,8 @@ bool skep_vm_load_packet(struct skep_vm *vm, int32_t off, unsigned int len, uint
 		from = off >= NET_OFF ? packet->net : off >= LL_OFF ? packet->mac : NULL;
 		off -= off >= NET_OFF ? NET_OFF : LL_OFF;
 	}
-	if (!from || (uint64_t)off + len > (uint64_t)(packet->data_end - from))
+	/* The layers' start may lie behind a packet that was cut. */
+	if (!from || (int64_t)off + len > packet->data_end - from)
 		return false;
 	for (from += off; len--; from++)
 		v = v << 8 | *from;
