@@ -279,6 +279,7 @@ struct seen {
 	int samples;
 	char text[64];
 	uint64_t lost, time, bytes;
+	uint64_t libc[2]; /* start and length of its code */
 	int cpu;
 	bool exec;
 	struct skep_symtab *tab;
@@ -482,6 +483,10 @@ static int see_task(void *ctx, const struct skep_rec *rec)
 	if (rec->type == PERF_RECORD_COMM && rec->misc & PERF_RECORD_MISC_COMM_EXEC)
 		s->exec = true;
 	s->samples += rec->type == PERF_RECORD_MMAP2;
+	/* pid, tid, start, length, offset ... path */
+	if (rec->type == PERF_RECORD_MMAP2 && rec->len > 72 &&
+	    strstr((const char *)rec->data + 64, "/libc.so"))
+		memcpy(s->libc, (const char *)rec->data + 8, sizeof(s->libc));
 	return skep_symtab_record(s->tab, rec->type, rec->misc, rec->data, rec->len, rec->time);
 }
 
@@ -505,8 +510,7 @@ static void test_command(struct skep_sys *sys)
 	ok(cmd.ended && WIFEXITED(cmd.status) && WEXITSTATUS(cmd.status) == 3, "wait() ends it");
 	skep_perf_read(&perf, see_task, &s, &err);
 	ok(s.exec && s.samples >= 2, "exec and %d mappings were told", s.samples);
-	/* Where the loader put libc is not known here: look for any named page. */
-	for (ip = 0x7f0000000000; ip < 0x7fffffffffff && !found; ip += 0x1000) {
+	for (ip = s.libc[0]; ip < s.libc[0] + s.libc[1] && !found; ip += 0x1000) {
 		skep_symtab_find(s.tab, cmd.pid, ip, &sym);
 		if (sym.name)
 			found = ip;
