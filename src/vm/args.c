@@ -102,8 +102,9 @@ static bool check_one(const struct args *args, enum skep_arg kind)
 	case SKEP_ARG_MAP_VALUE_OUT: return element(args, false, true);
 	case SKEP_ARG_MEM: return sized_memory(args, false);
 	case SKEP_ARG_MEM_OUT: return sized_memory(args, true);
-	case SKEP_ARG_MEM_OR_NULL: return !v || sized_memory(args, false);
-	case SKEP_ARG_MEM_OUT_OR_NULL: return !v || sized_memory(args, true);
+	/* NULL goes with the size 0, which sized_memory() does not look behind. */
+	case SKEP_ARG_MEM_OR_NULL: return sized_memory(args, false);
+	case SKEP_ARG_MEM_OUT_OR_NULL: return sized_memory(args, true);
 	case SKEP_ARG_CTX:
 		return v == (uintptr_t)args->vm->run->ctx || wrong(args, "not the context");
 	case SKEP_ARG_CONST_STR: return string(args);
