@@ -64,6 +64,11 @@ int skep_attach_tracepoint(const struct skep_attach *a, struct skep_links *links
 	category[slash - a->args] = '\0';
 	ev.tracepoint.category = category;
 	ev.tracepoint.name = slash + 1;
+	/* Such an engine sees what it is told to watch, and this is what tells it. */
+	if (a->sys->scoped && a->pid > 0) {
+		ev.pid = a->pid;
+		ev.inherit = true;
+	}
 	snprintf(what, sizeof(what), "tracepoint %s", a->args);
 	return skep_attach_to_event(a, &ev, links, what, err);
 }
@@ -79,16 +84,34 @@ static int add_link(const struct skep_attach *a, int link, struct skep_links *li
 	return skep_fail_nomem(err);
 }
 
+/*
+ * Raw tracepoints name no process: an engine that sees only what it was told to
+ * watch is told by an event beside the link.
+ */
+static int watch_pid(const struct skep_attach *a, struct skep_links *links, const char *what,
+		     struct skep_err *err)
+{
+	struct skep_event ev = {
+		.kind = SKEP_EVENT_TASKS, .pid = a->pid, .cpu = -1, .inherit = true};
+
+	if (!a->sys->scoped || a->pid <= 0)
+		return 0;
+	return add_link(a, skep_sys_event(a->sys, &ev), links, what, err);
+}
+
 int skep_attach_raw_tp(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
 {
 	union bpf_attr attr;
 	char what[320];
-	int link;
+	int link, ret;
 
 	snprintf(what, sizeof(what), "raw tracepoint %s", a->args);
 	memset(&attr, 0, sizeof(attr));
 	attr.raw_tracepoint.name = (uintptr_t)a->args;
 	attr.raw_tracepoint.prog_fd = (uint32_t)a->prog_fd;
+	ret = watch_pid(a, links, what, err);
+	if (ret < 0)
+		return ret;
 	link = skep_sys_bpf(a->sys, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr.raw_tracepoint));
 	if (link == -ENOENT && !a->sys->why[0])
 		return skep_fail(err, SKEP_E_ATTACH, ENOENT,
@@ -102,11 +125,14 @@ int skep_attach_trace(const struct skep_attach *a, struct skep_links *links, str
 {
 	union bpf_attr attr;
 	char what[320];
-	int link;
+	int link, ret;
 
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
 	memset(&attr, 0, sizeof(attr));
 	attr.raw_tracepoint.prog_fd = (uint32_t)a->prog_fd;
+	ret = watch_pid(a, links, what, err);
+	if (ret < 0)
+		return ret;
 	link = skep_sys_bpf(a->sys, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr.raw_tracepoint));
 	return add_link(a, link, links, what, err);
 }

@@ -157,6 +157,8 @@ struct skep_link *skep_link_create(uint32_t type, struct skep_prog *prog,
 int skep_user_event(struct skep_user *user, const struct skep_event *ev, const char *raw_tp,
 		    struct skep_opened **opened, struct skep_err *err);
 /* bpf_printk() of any program: to the PRINTK buffer of @env's CPU. */
+/* A record of a process (PERF_RECORD_*) for the buffers of SKEP_EVENT_TASKS. */
+void skep_user_task(struct skep_user *user, const void *record, size_t len);
 void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const char *text,
 		      size_t len);
 /* Tells once a program that a run of it was ended, with its source line, and counts. */

@@ -156,6 +156,7 @@ static int user_stack(struct skep_vm_env *env, uint64_t *ips, unsigned int n)
 			break;
 		fp = pair[0];
 	}
+	skep_trace_maps_cover(tracee, ips, i);
 	return (int)i;
 }
 

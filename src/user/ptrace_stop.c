@@ -238,6 +238,7 @@ static void on_exec(struct skep_tracee *tracee)
 		tracee = on_exec_thread(tracee, (pid_t)former);
 	tracee->tgid = tracee->pid;
 	tracee->held = false;
+	skep_trace_maps_exec(tracee);
 	skep_trace_fire_exec(tracee, (pid_t)former);
 }
 

@@ -23,6 +23,7 @@ static const struct {
 } sources[] = {
 	{SKEP_EVENT_TRACEPOINT, &skep_source_ptrace},
 	{SKEP_EVENT_PERF, &skep_source_timer},
+	{SKEP_EVENT_TASKS, &skep_source_tasks},
 };
 
 static int no_source(const struct skep_event *ev, struct skep_err *err)
@@ -32,9 +33,6 @@ static int no_source(const struct skep_event *ev, struct skep_err *err)
 	if (ev->kind == SKEP_EVENT_UPROBE)
 		what = "uprobes need the kernel engine: run as root, or with CAP_BPF and "
 		       "CAP_PERFMON";
-	else if (ev->kind == SKEP_EVENT_TASKS)
-		what = "the user engine keeps no record of tasks' mappings: read /proc/PID/maps "
-		       "while the task lives";
 	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s", what);
 }
 
@@ -69,14 +67,17 @@ int skep_user_event(struct skep_user *user, const struct skep_event *ev, const c
 	opened->kind = ev->kind;
 	opened->cpu = ev->cpu;
 	opened->raw = raw_tp;
-	if (ev->kind == SKEP_EVENT_OUTPUT || ev->kind == SKEP_EVENT_PRINTK) {
+	if (ev->kind == SKEP_EVENT_OUTPUT || ev->kind == SKEP_EVENT_PRINTK ||
+	    ev->kind == SKEP_EVENT_TASKS) {
 		opened->ring = skep_perf_ring_create(SAMPLE, err);
 		ret = opened->ring ? 0 : -ENOMEM;
-	} else {
+	}
+	if (ret == 0 && ev->kind != SKEP_EVENT_OUTPUT && ev->kind != SKEP_EVENT_PRINTK) {
 		ret = skep_source_open(user, ev, raw_tp, &opened->point, err);
 		opened->pointed = ret == 0;
 	}
 	if (ret) {
+		skep_perf_ring_put(opened->ring);
 		free(opened);
 		return ret;
 	}
@@ -187,6 +188,21 @@ void skep_prog_ended(struct skep_prog *prog, const struct skep_err *err)
 	prog->reported = true;
 	skep_prog_where(prog, err->insn, where, sizeof(where));
 	skep_warn(prog->user->log, "prog '%s': %s%s", prog->name, err->msg, where);
+}
+
+/* Each record once: to the first buffer that somebody reads. */
+void skep_user_task(struct skep_user *user, const void *record, size_t len)
+{
+	const struct skep_slot *it;
+	struct skep_opened *opened;
+
+	skep_vec_each (&user->slots, it) {
+		opened = it->obj;
+		if (it->kind != SKEP_USER_EVENT || opened->kind != SKEP_EVENT_TASKS || !it->mapped)
+			continue;
+		skep_perf_ring_record(opened->ring, record, len);
+		return;
+	}
 }
 
 /* The record of the kernel's bpf_trace:bpf_trace_printk tracepoint. */

@@ -10,6 +10,7 @@
  *	ptrace_command.c	commands: hold, filter, release, reap
  *	ptrace_attach.c	running processes: seize, let go
  *	timer.c		samples
+ *	maps.c		where code lies, for the names of stacks
  *	pin.c		one processor for two that take turns
  *
  * A tracee is in one of: starting (its first stop is to come), early (stopped,
@@ -48,6 +49,7 @@ enum trace_kind {
 	TRACE_SCHED_EXIT,
 	TRACE_SCHED_FREE,
 	TRACE_SAMPLE,
+	TRACE_TASKS, /* no programs: records of processes */
 	TRACE_KIND_NR,
 };
 
@@ -79,6 +81,11 @@ struct trace_root {
 	size_t tracees;
 };
 
+/* Executable memory that was told of. */
+struct trace_range {
+	uint64_t start, end;
+};
+
 struct skep_tracee {
 	pid_t pid, tgid; /* tgid 0: not looked up yet */
 	struct trace_root *root;
@@ -97,6 +104,8 @@ struct skep_tracee {
 	char comm[TRACE_COMM]; /* last one seen; for what is told after death */
 	uint64_t uid_gid; /* likewise: gid << 32 | uid */
 	int comm_fd; /* /proc/PID/comm, or -1 */
+	SKEP_VEC(struct trace_range) ranges; /* of the process: in its leader's */
+	uint64_t looked; /* when, ns; 0: not yet */
 	pid_t parent; /* tgid of who made it, for `early` ones */
 	int status; /* of `dead` */
 };
@@ -222,6 +231,11 @@ int skep_trace_point_add(struct skep_tracer *t, struct trace_point *tp);
 void skep_trace_point_remove(struct trace_point *tp);
 int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
 			   struct trace_point *tp, struct skep_err *err);
+
+/* maps.c */
+/* Tells of the code that @ips run through, if somebody wants records of tasks. */
+void skep_trace_maps_cover(struct skep_tracee *tracee, const uint64_t *ips, unsigned int n);
+void skep_trace_maps_exec(struct skep_tracee *tracee);
 
 /* pin.c */
 /* A step handled @stops stops. */

@@ -78,6 +78,7 @@ void skep_trace_remove(struct skep_tracer *t, struct skep_tracee *tracee)
 		t->nr_early--;
 	if (t->current == tracee)
 		t->current = NULL;
+	skep_vec_deinit(&tracee->ranges);
 	free(tracee);
 }
 
@@ -239,6 +240,7 @@ void skep_tracer_destroy(struct skep_tracer *t)
 		struct skep_tracee *tracee = slot->value;
 
 		close_fd(tracee->comm_fd);
+		skep_vec_deinit(&tracee->ranges);
 		free(tracee);
 	}
 	if (t->foreign)

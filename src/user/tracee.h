@@ -39,6 +39,8 @@ struct skep_tracer_opts {
 	/* One line of bpf_printk, @len bytes without NUL; NULL: dropped. */
 	void (*printk)(struct skep_user *user, struct skep_vm_env *env, const char *text,
 		       size_t len);
+	/* One PERF_RECORD_* with its trailer (TID, TIME, CPU), @len bytes; NULL: dropped. */
+	void (*task)(struct skep_user *user, const void *record, size_t len);
 };
 
 /* 0; -ENOMEM, or what signalfd(2), epoll(7) and timerfd(2) refuse. */
@@ -90,6 +92,7 @@ struct skep_tracer *skep_user_tracer(struct skep_user *user);
 
 /* Rows for the table of sources. */
 extern const struct skep_source_ops skep_source_ptrace; /* syscalls, raw_syscalls, sched */
+extern const struct skep_source_ops skep_source_tasks; /* SKEP_EVENT_TASKS: records to opts.task */
 extern const struct skep_source_ops skep_source_timer; /* PERF_TYPE_SOFTWARE clocks */
 
 #endif

@@ -242,8 +242,11 @@ static int told(struct skep_sys *sys, struct skep_err *err, int ret)
 /* Made when the first source or command asks: programs that only test-run need none. */
 static int make_tracer(struct skep_user *user, struct skep_err *err)
 {
-	struct skep_tracer_opts opts = {
-		.sz = sizeof(opts), .user = user, .log = user->log, .printk = skep_user_printk};
+	struct skep_tracer_opts opts = {.sz = sizeof(opts),
+					.user = user,
+					.log = user->log,
+					.printk = skep_user_printk,
+					.task = skep_user_task};
 
 	return user->tracer ? 0 : skep_tracer_create(&user->tracer, &opts, err);
 }
