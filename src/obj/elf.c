@@ -57,7 +57,8 @@ static int check_header(Elf *elf, const char *name, struct skep_err *err)
 {
 	size_t len;
 	const char *ident = elf_getident(elf, &len);
-	const Elf64_Ehdr *eh;
+	const Elf64_Ehdr *at;
+	Elf64_Ehdr eh;
 
 	if (elf_kind(elf) != ELF_K_ELF || !ident || len < EI_NIDENT)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: is not an ELF object", name);
@@ -67,15 +68,16 @@ static int check_header(Elf *elf, const char *name, struct skep_err *err)
 	if (ident[EI_DATA] != ELFDATA2LSB)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 				 "%s: is big-endian; compile with -target bpfel", name);
-	eh = elf64_getehdr(elf);
-	if (!eh)
+	at = elf64_getehdr(elf);
+	if (!at)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: ELF header cut short", name);
-	if (eh->e_type != ET_REL || (eh->e_machine != EM_BPF_NR && eh->e_machine != EM_NONE))
+	memcpy(&eh, at, sizeof(eh));
+	if (eh.e_type != ET_REL || (eh.e_machine != EM_BPF_NR && eh.e_machine != EM_NONE))
 		return skep_fail(
 			err, SKEP_E_ELF_INVALID, EINVAL,
 			"%s: is an ELF file for machine %u, not a BPF object (compile with "
 			"clang -target bpf -c)",
-			name, eh->e_machine);
+			name, eh.e_machine);
 	return 0;
 }
 
@@ -100,7 +102,7 @@ static bool is_wanted(const struct skep_elf_sec *sec)
 {
 	if (sec->type == SHT_SYMTAB || sec->type == SHT_REL || sec->type == SHT_RELA)
 		return true;
-	if (!strncmp(sec->name, ".debug_", 7))
+	if (!strncmp(sec->name, ".debug_", 7) && !(sec->flags & (SHF_ALLOC | SHF_EXECINSTR)))
 		return false;
 	return sec->type == SHT_PROGBITS;
 }
@@ -108,7 +110,8 @@ static bool is_wanted(const struct skep_elf_sec *sec)
 static int read_sections(struct skep_elf *elf, struct skep_err *err)
 {
 	struct skep_elf_sec *sec;
-	const Elf64_Shdr *sh;
+	const Elf64_Shdr *at;
+	Elf64_Shdr sh = {0};
 	Elf_Scn *scn = NULL;
 	size_t shstr;
 	int ret;
@@ -121,21 +124,23 @@ static int read_sections(struct skep_elf *elf, struct skep_err *err)
 	elf->secs.data[0].name = "";
 	elf->secs.data[0].map = SKEP_NONE;
 	while ((scn = elf_nextscn(elf->elf, scn))) {
-		sh = elf64_getshdr(scn);
+		at = elf64_getshdr(scn);
+		if (at) /* libelf hands it out where the file has it, at any alignment */
+			memcpy(&sh, at, sizeof(sh));
 		sec = skep_vec_add(&elf->secs);
 		if (!sec)
 			return skep_fail_nomem(err);
-		sec->name = sh ? elf_strptr(elf->elf, shstr, sh->sh_name) : NULL;
+		sec->name = at ? elf_strptr(elf->elf, shstr, sh.sh_name) : NULL;
 		if (!sec->name)
 			return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 					 "%s: section %zu has no readable header or name",
 					 elf->obj->name, elf->secs.len - 1);
 		sec->scn = scn;
-		sec->type = sh->sh_type;
-		sec->flags = sh->sh_flags;
-		sec->link = sh->sh_link;
-		sec->info = sh->sh_info;
-		sec->size = sh->sh_size;
+		sec->type = sh.sh_type;
+		sec->flags = sh.sh_flags;
+		sec->link = sh.sh_link;
+		sec->info = sh.sh_info;
+		sec->size = sh.sh_size;
 		sec->map = SKEP_NONE;
 		if (!is_wanted(sec))
 			continue;
@@ -216,7 +221,7 @@ static int find_functions(struct skep_elf *elf, struct skep_err *err)
 		if (ELF64_ST_TYPE(sym->info) != STT_FUNC || sym->shndx == SHN_UNDEF)
 			continue;
 		sec = sym->shndx < elf->secs.len ? &elf->secs.data[sym->shndx] : NULL;
-		if (!sec || !skep_elf_is_code(sec))
+		if (!sec || !skep_elf_is_code(sec) || !sec->data)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' is in no section with instructions",
 					 elf->obj->name, sym->name);
