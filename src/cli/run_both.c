@@ -163,8 +163,10 @@ static size_t compare_maps(struct run *run)
 	size_t i = 0, j = 0, told = 0;
 	int d;
 
-	qsort(a->kept.data, a->kept.len, sizeof(char *), by_text);
-	qsort(b->kept.data, b->kept.len, sizeof(char *), by_text);
+	if (a->kept.len)
+		qsort(a->kept.data, a->kept.len, sizeof(char *), by_text);
+	if (b->kept.len)
+		qsort(b->kept.data, b->kept.len, sizeof(char *), by_text);
 	while (i < a->kept.len || j < b->kept.len) {
 		d = i == a->kept.len   ? 1
 		    : j == b->kept.len ? -1

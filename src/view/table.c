@@ -264,7 +264,8 @@ int skep_table_read(struct skep_table *t, struct skep_sys *sys, const struct ske
 		skep_table_deinit(t);
 		return skep_wrap(err, ret, "map '%s': reading its elements", spec->name);
 	}
-	qsort_r(t->rows, t->nr, t->stride, compare_rows, t);
+	if (t->nr)
+		qsort_r(t->rows, t->nr, t->stride, compare_rows, t);
 	return 0;
 }
 
