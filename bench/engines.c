@@ -94,8 +94,8 @@ int main(int argc, char **argv)
 	unsigned char pkt[PACKET];
 	struct engine e[NR] = {0};
 	struct skep_err err = SKEP_ERR_INIT;
-	struct skep_obj *obj;
-	struct skep_file file;
+	struct skep_obj *obj = NULL;
+	struct skep_file file = {0};
 	int i, round, rounds = argc > 4 ? atoi(argv[4]) : 11;
 
 	if (argc < 4)
