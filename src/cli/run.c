@@ -74,6 +74,26 @@ static int set_globals(struct run *run, struct skep_err *err)
 	return 0;
 }
 
+/* From here on programs see process @pid and its descendants. */
+static int scope(struct run *run, pid_t pid, struct skep_err *err)
+{
+	struct run_engine *e;
+	int ret = 0;
+
+	for (e = run->engines; ret == 0 && e < run->engines + run->nr_engines; e++)
+		if (pid > 0 && e->attached && !e->sys->scoped)
+			ret = skep_loaded_scope_add(e->loaded, pid, err);
+	return ret;
+}
+
+/* As late as can be: what an engine does in the held process is not the command's doing. */
+static void command_ready(struct skep_command *cmd)
+{
+	struct run *run = cmd->ctx;
+
+	run->scoped = scope(run, cmd->pid, &run->scope_err);
+}
+
 static int spawn(struct run *run, struct skep_err *err)
 {
 	struct skep_sys *sys = run->engines[0].sys;
@@ -82,6 +102,8 @@ static int spawn(struct run *run, struct skep_err *err)
 	if (!run->o.command)
 		return 0;
 	run->command.argv = run->o.command;
+	run->command.ready = command_ready;
+	run->command.ctx = run;
 	ret = sys->ops->spawn(sys, &run->command);
 	if (ret < 0)
 		return skep_fail(err, SKEP_E_COMMAND, -ret, "%s%s%s",
@@ -119,13 +141,6 @@ static void read_signals(struct run *run)
 		run->stopped = (int)info.ssi_signo;
 }
 
-static int scope(struct run_engine *e, struct skep_err *err)
-{
-	pid_t pid = e->run->has_command ? e->run->command.pid : e->run->o.pid;
-
-	return pid > 0 && !e->sys->scoped ? skep_loaded_scope_add(e->loaded, pid, err) : 0;
-}
-
 static int prepare(struct run *run, struct skep_err *err)
 {
 	struct run_engine *e;
@@ -148,9 +163,7 @@ static int prepare(struct run *run, struct skep_err *err)
 	}
 	if (ret == 0)
 		ret = watch_signals(run, err);
-	for (e = run->engines; ret == 0 && e < run->engines + run->nr_engines; e++)
-		ret = e->attached ? scope(e, err) : 0;
-	return ret;
+	return ret == 0 ? scope(run, run->o.pid, err) : ret;
 }
 
 static double now(void)
@@ -285,9 +298,24 @@ static int finish(struct run *run, struct skep_err *err)
 	return ret == 0 ? run_compare(run, err) : ret;
 }
 
+static int release(struct run *run, struct skep_err *err)
+{
+	struct skep_sys *sys = run->engines[0].sys;
+	int ret;
+
+	if (!run->has_command)
+		return 0;
+	ret = sys->ops->release(sys, &run->command);
+	if (ret < 0)
+		return skep_fail(err, SKEP_E_COMMAND, -ret, "%s: %s", run->o.command[0],
+				 sys->why[0] ? sys->why : strerror(-ret));
+	if (run->scoped < 0)
+		*err = run->scope_err;
+	return run->scoped;
+}
+
 static int work(struct run *run, struct skep_err *err)
 {
-	struct skep_sys *sys;
 	int ret;
 
 	ret = open_object(run, err);
@@ -299,17 +327,13 @@ static int work(struct run *run, struct skep_err *err)
 		ret = prepare(run, err);
 	if (ret < 0 || !run->engines[0].attached)
 		return ret;
-	sys = run->engines[0].sys;
 	run->status = SKEP_EXIT_OK; /* something runs: what does not was told */
 	if (run->o.pcap) {
 		ret = run_packets(run, err);
 	} else {
-		if (run->has_command)
-			ret = sys->ops->release(sys, &run->command);
-		if (ret < 0)
-			return skep_fail(err, SKEP_E_COMMAND, -ret, "%s: %s", run->o.command[0],
-					 sys->why[0] ? sys->why : strerror(-ret));
-		ret = loop(run, err);
+		ret = release(run, err);
+		if (ret == 0)
+			ret = loop(run, err);
 	}
 	return ret == 0 ? finish(run, err) : ret;
 }
@@ -333,7 +357,7 @@ static void deinit(struct run *run)
 
 int skep_cmd_run(struct skep_cli *cli, int argc, char **argv)
 {
-	struct run run = {.cli = cli, .signals = -1};
+	struct run run = {.cli = cli, .signals = -1, .scope_err = SKEP_ERR_INIT};
 	struct skep_err err = SKEP_ERR_INIT;
 	int status;
 

@@ -87,6 +87,8 @@ struct run {
 	unsigned int nr_engines;
 	struct skep_command command;
 	bool has_command;
+	int scoped; /* 0, or why the command could not be told apart: see scope_err */
+	struct skep_err scope_err;
 	int signals; /* signalfd, -1: none */
 	int stopped; /* by this signal */
 	int status; /* exit status so far */

@@ -230,6 +230,8 @@ static int kernel_release(struct skep_sys *sys, struct skep_command *cmd)
 {
 	struct skep_kernel_cmd *kc = cmd->engine;
 
+	if (cmd->ready)
+		cmd->ready(cmd);
 	skep_held_release(&kc->held);
 	return 0;
 }

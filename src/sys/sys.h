@@ -76,6 +76,12 @@ struct skep_event {
 struct skep_command {
 	char *const *argv; /* searched in PATH as execvp(3) does */
 	pid_t pid; /* set by spawn */
+	/*
+	 * Called by release when the engine has done all it does in the held
+	 * process: its next system call is the command's execve(2).  May be NULL.
+	 */
+	void (*ready)(struct skep_command *cmd);
+	void *ctx; /* the caller's */
 	bool ended; /* set by wait */
 	int status; /* as waitpid(2) gives it, once ended */
 	int exec_errno; /* why the exec failed, or 0; known once ended */

@@ -139,6 +139,8 @@ int skep_tracer_release(struct skep_tracer *t, struct skep_command *cmd, struct 
 	t->uid_fixed = uid_is_fixed();
 	t->uid_gid = (uint64_t)getgid() << 32 | getuid();
 	root->released = true;
+	if (cmd->ready)
+		cmd->ready(cmd);
 	skep_held_release(&root->held);
 	return 0;
 }

@@ -104,7 +104,7 @@ for who, engine in (("root", "kernel"), ("nobody", "user")):
     ok(status == 0 and re.search(r"\n +0 +8\n", out), f"{engine}: -p", out, err)
 
 if ROOT:
-    for name in ("opens", "opens_perf", "writes"):
+    for name in ("hello", "opens", "opens_perf", "writes", "readhist"):
         status, out, err, pid = run(name, "--engine", "both")
         ok(status == 0 and "both engines gave the same" in err, f"both: {name}", out, err)
     NS = source("now", """
