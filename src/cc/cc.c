@@ -275,32 +275,41 @@ static int compile(struct job *job, struct skep_cc_object *object, char **rule,
 	return 0;
 }
 
-/* vmlinux.h where it is wanted: in the cache, or in memory's file system without one. */
-static int need_vmlinux(struct job *job, struct skep_err *err)
+/* vmlinux.h in memory's file system, for want of a cache. */
+static int make_in_memory(struct job *job, struct skep_err *err)
 {
-	struct skep_err why = SKEP_ERR_INIT;
 	char shm[64];
 	int ret;
 
-	ret = job->vmlinux[0] ? skep_cc_vmlinux_make(job->vmlinux, &why) : -ENOENT;
-	if (ret == 0)
-		return 0;
-	if (why.tag == SKEP_E_BTF_MISSING || why.tag == SKEP_E_BTF_INVALID) {
-		skep_fail(err, why.tag, why.err, "%s: vmlinux.h: %s", job->source, why.msg);
-		skep_err_deinit(&why);
-		return ret;
-	}
-	snprintf(shm, sizeof(shm), "/dev/shm/skep-%u", geteuid());
-	mkdir(shm, 0700);
-	if (skep_cc_vmlinux_dir(job->vmlinux, sizeof(job->vmlinux), shm, NULL) == 0)
-		ret = skep_cc_vmlinux_make(job->vmlinux, NULL);
-	if (ret < 0)
-		skep_fail(err, SKEP_E_SYSTEM, -ret, "%s: no place for vmlinux.h: %s", job->source,
-			  why.msg);
-	else
-		skep_warn(job->log, "%s; vmlinux.h is kept in %s instead", why.msg, shm);
-	skep_err_deinit(&why);
 	job->cache[0] = '\0';
+	snprintf(shm, sizeof(shm), "/dev/shm/skep-%u", geteuid());
+	ret = skep_cc_vmlinux_dir(job->vmlinux, sizeof(job->vmlinux), shm, err);
+	if (ret == 0)
+		ret = skep_cc_private_dir(shm, err);
+	if (ret == 0)
+		ret = skep_cc_vmlinux_make(job->vmlinux, err);
+	if (ret == 0)
+		skep_warn(job->log, "vmlinux.h is kept in %s instead", shm);
+	return ret;
+}
+
+/* vmlinux.h where it is wanted: in the cache, or in memory without one. */
+static int need_vmlinux(struct job *job, struct skep_err *err)
+{
+	struct skep_err why = SKEP_ERR_INIT;
+	int ret = -ENOENT;
+
+	if (job->vmlinux[0])
+		ret = skep_cc_vmlinux_make(job->vmlinux, &why);
+	if (ret < 0 && why.tag != SKEP_E_BTF_MISSING && why.tag != SKEP_E_BTF_INVALID) {
+		if (why.msg[0])
+			skep_warn(job->log, "%s", why.msg);
+		skep_err_deinit(&why);
+		ret = make_in_memory(job, &why);
+	}
+	if (ret < 0)
+		skep_fail(err, why.tag, why.err, "%s: %s", job->source, why.msg);
+	skep_err_deinit(&why);
 	return ret;
 }
 
@@ -341,6 +350,36 @@ static int build(struct job *job, struct skep_cc_object *object, struct skep_err
 	return ret;
 }
 
+/* What cannot be C source is said to be what it is, not handed to clang. */
+static int check_source(const struct job *job, const struct skep_file *source, struct skep_err *err)
+{
+	size_t len = strlen(job->source);
+
+	if (source->len == 0)
+		return skep_fail(err, SKEP_E_CC_FAILED, EINVAL, "%s: is empty", job->source);
+	if (len > 2 && strcmp(job->source + len - 2, ".o") == 0)
+		return skep_fail(err, SKEP_E_CC_FAILED, EINVAL,
+				 "%s: is no ELF object, though its name says so (compile one with "
+				 "`skep cc`, or clang -target bpf -g -O2 -c)",
+				 job->source);
+	if (memchr(source->data, '\0', source->len))
+		return skep_fail(err, SKEP_E_CC_FAILED, EINVAL,
+				 "%s: is neither a BPF object (ELF) nor C source", job->source);
+	return 0;
+}
+
+/* A vmlinux.h that lies beside the program is the one it means. */
+static bool has_own_vmlinux(const struct job *job)
+{
+	const char *slash = strrchr(job->source, '/');
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%.*svmlinux.h",
+			slash ? (int)(slash + 1 - job->source) : 0,
+			job->source) < (int)sizeof(path) &&
+	       access(path, R_OK) == 0;
+}
+
 static int start(struct job *job, struct skep_cc_object *object, struct skep_err *err)
 {
 	struct skep_file source;
@@ -350,8 +389,11 @@ static int start(struct job *job, struct skep_cc_object *object, struct skep_err
 	ret = skep_file_open(&source, job->source, err);
 	if (ret < 0)
 		return ret;
-	vmlinux = includes_vmlinux(source.data, source.len);
+	ret = check_source(job, &source, err);
+	vmlinux = includes_vmlinux(source.data, source.len) && !has_own_vmlinux(job);
 	skep_file_close(&source);
+	if (ret < 0)
+		return ret;
 	ret = find_clang(job, err);
 	if (ret < 0)
 		return ret;

@@ -52,6 +52,9 @@ void skep_cc_object_deinit(struct skep_cc_object *object);
  */
 int skep_cc_cache_dir(char *path, size_t size, struct skep_err *err);
 
+/* Makes the last part of @path if it is missing, and checks that only this user can write to it. */
+int skep_cc_private_dir(const char *path, struct skep_err *err);
+
 /*
  * The folder that holds (or will hold) vmlinux.h of the running kernel below
  * @cache: its name changes with the kernel's build.  0 or -errno.

@@ -26,8 +26,7 @@
 #define KERNEL_BTF   "/sys/kernel/btf/vmlinux"
 #define KERNEL_NOTES "/sys/kernel/notes"
 
-/* Makes the last part of @path if it is missing, and checks whose it is. */
-static int private_dir(const char *path, struct skep_err *err)
+int skep_cc_private_dir(const char *path, struct skep_err *err)
 {
 	struct stat st;
 
@@ -63,17 +62,17 @@ int skep_cc_cache_dir(char *path, size_t size, struct skep_err *err)
 	const char *tmp = getenv("TMPDIR");
 	char parent[PATH_MAX];
 
-	if (xdg && set_path(path, size, "%s/skep", xdg) && private_dir(path, NULL) == 0)
+	if (xdg && set_path(path, size, "%s/skep", xdg) && skep_cc_private_dir(path, NULL) == 0)
 		return 0;
 	if (home && set_path(parent, sizeof(parent), "%s/.cache", home)) {
 		/* An existing home gets its .cache; a missing one is not made up. */
 		mkdir(parent, 0700);
-		if (set_path(path, size, "%s/skep", parent) && private_dir(path, NULL) == 0)
+		if (set_path(path, size, "%s/skep", parent) && skep_cc_private_dir(path, NULL) == 0)
 			return 0;
 	}
 	if (!set_path(path, size, "%s/skep-%u", tmp && tmp[0] ? tmp : "/tmp", geteuid()))
 		return skep_fail(err, SKEP_E_SYSTEM, ENAMETOOLONG, "TMPDIR: no usable path");
-	return private_dir(path, err);
+	return skep_cc_private_dir(path, err);
 }
 
 /*
@@ -90,7 +89,9 @@ static int kernel_key(uint64_t *key, struct skep_err *err)
 
 	if (stat(KERNEL_BTF, &st) < 0)
 		return skep_fail(err, SKEP_E_BTF_MISSING, errno,
-				 "%s: %s; vmlinux.h is made from it (CONFIG_DEBUG_INFO_BTF)",
+				 "vmlinux.h is made from the kernel's types (%s: %s), which need a "
+				 "kernel with CONFIG_DEBUG_INFO_BTF; or put a vmlinux.h beside the "
+				 "program",
 				 KERNEL_BTF, strerror(errno));
 	fd = open(KERNEL_NOTES, O_RDONLY | O_CLOEXEC);
 	if (fd >= 0)
@@ -125,9 +126,9 @@ int skep_cc_vmlinux_make(const char *dir, struct skep_err *err)
 
 	if (!set_path(path, sizeof(path), "%s/vmlinux.h", dir))
 		return skep_fail(err, SKEP_E_SYSTEM, ENAMETOOLONG, "%s: path too long", dir);
-	if (access(path, R_OK) == 0)
+	ret = skep_cc_private_dir(dir, err);
+	if (ret == 0 && access(path, R_OK) == 0)
 		return 0;
-	ret = private_dir(dir, err);
 	if (ret == 0)
 		ret = skep_btf_open_kernel(&btf, err);
 	if (ret == 0)

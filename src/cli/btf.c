@@ -104,7 +104,7 @@ static int dump(const struct args *a, struct skep_err *err)
 }
 
 /* `dump file FILE [format F] [options]`, options anywhere.  NULL, or what is wrong. */
-static const char *parse(int argc, char **argv, struct args *a)
+static const char *parse(int argc, char **argv, struct args *a, const char **what)
 {
 	const char *words[8] = {0};
 	int i, n = 0;
@@ -115,9 +115,10 @@ static const char *parse(int argc, char **argv, struct args *a)
 			a->json = true;
 		else if ((!strcmp(argv[i], "--base") || !strcmp(argv[i], "-B")) && i + 1 < argc)
 			a->base = argv[++i];
-		else if (argv[i][0] == '-' && argv[i][1])
-			return "unknown option";
-		else if (n < 8)
+		else if (argv[i][0] == '-' && argv[i][1]) {
+			*what = argv[i];
+			return "unknown option (or one that lacks its value)";
+		} else if (n < 8)
 			words[n++] = argv[i];
 	}
 	if (n < 3 || strcmp(words[0], "dump") || strcmp(words[1], "file"))
@@ -138,7 +139,7 @@ int skep_cmd_btf(struct skep_cli *cli, int argc, char **argv)
 {
 	struct skep_err err = SKEP_ERR_INIT;
 	struct args a = {0};
-	const char *wrong;
+	const char *wrong, *what = NULL;
 	int i;
 
 	for (i = 1; i < argc; i++) {
@@ -147,9 +148,9 @@ int skep_cmd_btf(struct skep_cli *cli, int argc, char **argv)
 			return skep_cli_end(cli, SKEP_EXIT_OK);
 		}
 	}
-	wrong = parse(argc, argv, &a);
+	wrong = parse(argc, argv, &a, &what);
 	if (wrong)
-		return skep_cli_usage(cli, "%s", wrong);
+		return skep_cli_usage(cli, "%s%s%s", wrong, what ? ": " : "", what ? what : "");
 	if (dump(&a, &err) < 0)
 		return skep_cli_fail(cli, &err);
 	return skep_cli_end(cli, SKEP_EXIT_OK);

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/near.h"
+
 static const struct {
 	const char *name, *args, *what;
 	int (*run)(struct skep_cli *cli, int argc, char **argv);
@@ -75,8 +77,25 @@ int skep_cli_end(struct skep_cli *cli, int status)
 
 int skep_cmd_version(struct skep_cli *cli, int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "--help") && strcmp(argv[1], "-h"))
+		return skep_cli_usage(cli, "takes no arguments, not '%s'", argv[1]);
 	puts("skep " SKEP_VERSION);
 	return skep_cli_end(cli, SKEP_EXIT_OK);
+}
+
+static int unknown_verb(const char *name)
+{
+	struct skep_near near;
+	char text[400];
+	size_t i;
+
+	skep_near_init(&near, name);
+	for (i = 0; i < NR_VERBS; i++)
+		skep_near_add(&near, verbs[i].name);
+	skep_near_text(&near, text, sizeof(text));
+	fprintf(stderr, "skep: no verb '%s'%s%s\n", name, text,
+		text[0] ? "" : "; `skep --help` lists them");
+	return SKEP_EXIT_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -91,6 +110,10 @@ int main(int argc, char **argv)
 		print_help(stderr);
 		return SKEP_EXIT_USAGE;
 	}
+	if (!strcmp(argv[1], "help") && argc == 3) {
+		argv[1] = argv[2];
+		argv[2] = "--help";
+	}
 	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
 		print_help(stdout);
 		return skep_cli_end(&cli, SKEP_EXIT_OK);
@@ -103,6 +126,5 @@ int main(int argc, char **argv)
 		cli.verb = verbs[i].name;
 		return verbs[i].run(&cli, argc - 1, argv + 1);
 	}
-	fprintf(stderr, "skep: no verb '%s'; `skep --help` lists them\n", argv[1]);
-	return SKEP_EXIT_USAGE;
+	return unknown_verb(argv[1]);
 }

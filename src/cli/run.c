@@ -314,6 +314,34 @@ static int release(struct run *run, struct skep_err *err)
 	return run->scoped;
 }
 
+/* An engine that only sees what it is told to watch sees nothing without. */
+static int check_observed(struct run *run, struct skep_err *err)
+{
+	unsigned int n;
+
+	if (run->o.command || run->o.pid || run->o.pcap)
+		return 0;
+	for (n = 0; n < run->nr_engines; n++)
+		if (run->engines[n].sys->scoped)
+			return skep_fail(
+				err, SKEP_E_USAGE, EINVAL,
+				"skep's own engine sees what a command or a process does, or "
+				"packets of a file: add -- COMMAND, -p PID or --pcap FILE");
+	return 0;
+}
+
+/* For who waits to make things happen: a script that reads -v, a person at a terminal. */
+static void tell_attached(struct run *run)
+{
+	bool person = !run->has_command && !run->o.pcap && isatty(STDERR_FILENO);
+	uint32_t n = run->engines[0].attached;
+
+	if (run->o.verbose || person)
+		skep_info(&run->cli->log, "attached %u program%s%s", n, n == 1 ? "" : "s",
+			  run->has_command || run->o.pcap || run->o.duration > 0 ? ""
+										 : "; Ctrl-C ends");
+}
+
 static int work(struct run *run, struct skep_err *err)
 {
 	int ret;
@@ -324,10 +352,13 @@ static int work(struct run *run, struct skep_err *err)
 	if (ret == 0)
 		ret = run_engines_create(run, err);
 	if (ret == 0)
+		ret = check_observed(run, err);
+	if (ret == 0)
 		ret = prepare(run, err);
 	if (ret < 0 || !run->engines[0].attached)
 		return ret;
 	run->status = SKEP_EXIT_OK; /* something runs: what does not was told */
+	tell_attached(run);
 	if (run->o.pcap) {
 		ret = run_packets(run, err);
 	} else {

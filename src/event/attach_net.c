@@ -30,7 +30,10 @@ int skep_attach_xdp(const struct skep_attach *a, struct skep_links *links, struc
 
 	if (a->ifindex <= 0)
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
-				 "program '%s': XDP needs a network device; name one", a->prog);
+				 "program '%s': XDP needs a network device (--dev NAME), or "
+				 "packets of a file "
+				 "(--pcap FILE)",
+				 a->prog);
 	exists = if_indextoname((unsigned int)a->ifindex, name) != NULL;
 	snprintf(what, sizeof(what), "xdp on %s", name);
 	/* Without a mode the kernel takes the driver's, or its own if the driver has none. */
