@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Random programs in checked mode: whatever skep_vm_prog_create() accepts
- * runs to its end or to an error, and never touches what is not its own.
+ * runs to its end or to an error, in the interpreter and then as machine code,
+ * and never touches what is not its own.
  * Input: a byte of flags, then instructions of 8 bytes.  Register numbers and
  * offsets are folded into ranges that give long runs; map numbers and helper
  * numbers too, so that most calls exist.
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "helper/helper.h"
+#include "jit/jit.h"
 #include "sys/sys.h"
 #include "vm/vm.h"
 
@@ -118,6 +120,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	if (skep_vm_create(&vm, NULL) == 0 &&
 	    skep_vm_prog_create(&prog, insns, (uint32_t)n, &opts, NULL) == 0) {
 		run.prog = prog;
+		skep_vm_run(vm, &run, &ret, NULL);
+		if (skep_jit_arch() && skep_jit_compile(prog, SKEP_JIT_PASS_ALL, NULL) < 0)
+			abort();
 		skep_vm_run(vm, &run, &ret, NULL);
 	}
 	skep_vm_prog_put(prog);
