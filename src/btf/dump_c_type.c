@@ -13,6 +13,8 @@
 
 #include "btf/dump_c_int.h"
 
+#define LONG_GAP (64 * 64) /* bits */
+
 /* Pointers to arrays of functions and so on, further than anybody writes them. */
 #define MAX_CHAIN 64
 
@@ -109,6 +111,20 @@ void skep_dump_c_name(struct skep_dump_c *d, uint32_t id)
 
 /* -- bodies -- */
 
+/* A gap so long that nameless bit fields would fill pages: bytes, under a name. */
+static uint64_t put_gap(struct skep_dump_c *d, uint64_t cur, uint64_t to, int indent)
+{
+	uint64_t bytes = (to - cur) / 64 * 8;
+
+	put_indent(d, indent);
+	put(d, "char __pad_");
+	put_num(d, cur / 8);
+	put(d, "[");
+	put_num(d, bytes);
+	put(d, "];\n");
+	return cur + bytes * 8;
+}
+
 /* Nameless bit fields from bit @cur up to @to, each within a unit of its type. */
 static void put_padding(struct skep_dump_c *d, uint64_t cur, uint64_t to, int indent)
 {
@@ -120,6 +136,10 @@ static void put_padding(struct skep_dump_c *d, uint64_t cur, uint64_t to, int in
 
 	/* A member that begins before its predecessor ends: no C text says that. */
 	while (cur < to && d->out->len <= d->limit) {
+		if (to - cur > LONG_GAP && cur % 8 == 0) {
+			cur = put_gap(d, cur, to, indent);
+			continue;
+		}
 		n = 64 - cur % 64;
 		n = n < to - cur ? n : to - cur;
 		for (i = 0; i < 3; i++) {
