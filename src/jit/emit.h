@@ -37,6 +37,7 @@ struct skep_jit {
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
 	bool checked;
 	unsigned int passes; /* SKEP_JIT_PASS_* */
+	uint64_t blind; /* 0, or what the random numbers of blinding are made from */
 	unsigned int pass; /* 0 or 1 */
 	uint8_t *code; /* cap bytes; NULL in pass 0 while sizing */
 	size_t len, cap;

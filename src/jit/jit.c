@@ -6,9 +6,11 @@
 #include "jit/jit.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 #include "jit/emit.h"
@@ -250,14 +252,64 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	return 0;
 }
 
-int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep_err *err)
+/* perf(1) reads "START SIZE NAME" lines, in hexadecimal, of code that no file has. */
+static void tell_perf(const struct skep_vm_prog *prog)
 {
-	struct skep_jit j = {.prog = prog, .checked = !prog->trusted, .passes = passes};
-	int ret;
+	const struct code *code = (const struct code *)prog->native;
+	uint32_t i, next, n;
+	char path[64];
+	FILE *f;
 
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	f = fopen(path, "ae");
+	if (!f)
+		return;
+	for (i = 0, n = 0; i < prog->nr; i = next, n++) {
+		size_t end = code->len;
+
+		for (next = i + 1; next < prog->nr && !prog->is_func[next]; next++)
+			;
+		if (next < prog->nr)
+			end = code->at[next];
+		fprintf(f, "%llx %zx bpf_prog_%s",
+			(unsigned long long)(uintptr_t)code->pages + code->at[i], end - code->at[i],
+			prog->name);
+		fprintf(f, n ? "_%u\n" : "\n", i);
+	}
+	fclose(f);
+}
+
+static uint64_t blinding(void)
+{
+	uint64_t seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
+		return 0;
+	return seed | 1;
+}
+
+static int begin(struct skep_jit *j, const struct skep_jit_opts *opts, struct skep_err *err)
+{
 	if (!skep_jit_arch())
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
 				 "skep has no JIT for this processor yet");
+	if (!opts || !opts->blind)
+		return 0;
+	j->blind = blinding();
+	return j->blind ? 0
+			: skep_fail(err, SKEP_E_SYSTEM, EIO,
+				    "the system gives no random numbers to blind constants with");
+}
+
+int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,
+		     struct skep_err *err)
+{
+	struct skep_jit j = {.prog = prog, .checked = !prog->trusted};
+	int ret = begin(&j, opts, err);
+
+	if (ret < 0)
+		return ret;
+	j.passes = SKEP_JIT_PASS_ALL & ~(opts ? opts->without : 0);
 	if (prog->native)
 		return 0;
 	j.cap = 4096 + (size_t)prog->nr * 512;
@@ -283,6 +335,8 @@ int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep
 	free(j.ir);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
+	if (ret == 0 && opts && opts->perf_map)
+		tell_perf(prog);
 	return ret;
 }
 

@@ -30,12 +30,26 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_ALL = (1 << 4) - 1,
 };
 
+struct skep_jit_opts {
+	size_t sz;
+	unsigned int without; /* enum skep_jit_pass: what to leave out */
+	/*
+	 * Constant blinding, for programs of people who are not trusted: no
+	 * immediate of 32 or 64 bits of the program stands in the machine
+	 * code, each is there xored with a random number of its own.
+	 */
+	bool blind;
+	bool perf_map; /* lines in /tmp/perf-PID.map, so that perf(1) names the functions */
+};
+
 /*
- * Compiles @prog; later runs of it use the machine code.  @passes: enum
- * skep_jit_pass.  Not while another thread runs @prog.  0; -EOPNOTSUPP on an architecture without a JIT;
- * -ENOMEM; -EACCES where the system allows no executable memory.
+ * Compiles @prog; later runs of it use the machine code.  @opts NULL: the
+ * defaults.  Not while another thread runs @prog.  0; -EOPNOTSUPP on an
+ * architecture without a JIT; -ENOMEM; -EACCES where the system allows no
+ * executable memory.
  */
-int skep_jit_compile(struct skep_vm_prog *prog, unsigned int passes, struct skep_err *err);
+int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,
+		     struct skep_err *err);
 
 /* Bytes of machine code of @prog and where they are; 0: not compiled. */
 size_t skep_jit_code(const struct skep_vm_prog *prog, const void **code);

@@ -61,6 +61,26 @@ static void charge(struct x86 *x, uint32_t n)
 	x_jcc(x->j, CC_S, cold(x, COLD_LIMIT, 0, false, NULL));
 }
 
+/* A number for @slot that the program's author cannot know; the same in both passes. */
+static uint64_t secret(const struct x86 *x)
+{
+	uint64_t v = x->j->blind ^ (x->j->slot + 1) * 0x9e3779b97f4a7c15ull;
+
+	v = (v ^ v >> 30) * 0xbf58476d1ce4e5b9ull;
+	v = (v ^ v >> 27) * 0x94d049bb133111ebull;
+	return v ^ v >> 31;
+}
+
+void skep_x86_blind(struct x86 *x, int32_t imm)
+{
+	uint32_t key = x->j->blind ? (uint32_t)secret(x) : 0;
+
+	x_const(x->j, R11, (uint32_t)imm ^ key);
+	if (key)
+		x_imm(x->j, false, X_XOR, R11, (int32_t)key);
+	x_rr(x->j, true, 0x63, R11, R11);
+}
+
 /* Makes sure that the program may touch @width bits at base + off.  Uses r9 to r11. */
 static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
 {
@@ -449,11 +469,22 @@ ROW(LDSX8, load(x, in, width, true, 0x0fbe))
 ROW(LDSX16, load(x, in, width, true, 0x0fbf))
 ROW(LDSX32, load(x, in, width, true, 0x63))
 
+static void store(struct x86 *x, int bpf_base, int32_t off, int reg, uint32_t width)
+{
+	x_mem(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, map[bpf_base], off,
+	      width == 8);
+}
+
 static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
 	struct skep_jit *j = x->j;
 
 	check(x, in->dst, in->off, width, true);
+	if (j->blind) {
+		skep_x86_blind(x, (int32_t)in->imm);
+		store(x, in->dst, in->off, R11, width);
+		return;
+	}
 	x_mem(j, width == 16 ? 0x66 : 0, W, width == 8 ? 0xc6 : 0xc7, 0, DST, in->off, false);
 	if (width == 8) {
 		skep_jit_byte(j, (uint8_t)in->imm);
@@ -463,12 +494,6 @@ static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 	} else {
 		skep_jit_u32(j, (uint32_t)in->imm);
 	}
-}
-
-static void store(struct x86 *x, int bpf_base, int32_t off, int reg, uint32_t width)
-{
-	x_mem(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, map[bpf_base], off,
-	      width == 8);
 }
 
 static void store_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
@@ -555,8 +580,18 @@ ROW(ATOMIC_XCHG64, atomic(x, in, width, 0, 0x87))
 ROW(ATOMIC_CMPXCHG32, compare_exchange(x, in, width))
 ROW(ATOMIC_CMPXCHG64, compare_exchange(x, in, width))
 
+FN(LDDW)
+{
+	uint64_t key = x->j->blind ? secret(x) : 0;
+
+	x_const(x->j, DST, (uint64_t)in->imm ^ key);
+	if (!key)
+		return;
+	x_const(x->j, R11, key);
+	x_rr(x->j, true, X_XOR, R11, DST);
+}
+
 #define CONSTANT(name) ROW(name, x_const(x->j, DST, (uint64_t)in->imm))
-CONSTANT(LDDW)
 CONSTANT(LDDW_MAP_FD)
 CONSTANT(LDDW_MAP_VALUE)
 CONSTANT(LDDW_VAR)
@@ -746,10 +781,15 @@ static void packet(struct x86 *x, uint32_t width)
 
 static void packet_at(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, bool indexed)
 {
-	if (indexed)
+	if (x->j->blind) {
+		skep_x86_blind(x, (int32_t)in->imm);
+		if (indexed)
+			x_rr(x->j, true, X_ADD, SRC, R11);
+	} else if (indexed) {
 		x_lea(x->j, R11, SRC, (int32_t)in->imm);
-	else
+	} else {
 		x_const(x->j, R11, (uint32_t)in->imm);
+	}
 	packet(x, width);
 }
 
@@ -770,7 +810,16 @@ FN(lea_index)
 }
 
 ROW(nop, (void)x)
-ROW(lea, x_lea(x->j, DST, SRC, (int32_t)in->imm))
+FN(lea)
+{
+	if (!x->j->blind) {
+		x_lea(x->j, DST, SRC, (int32_t)in->imm);
+		return;
+	}
+	skep_x86_blind(x, (int32_t)in->imm);
+	x_lea_index(x->j, true, DST, SRC, R11, 0);
+}
+
 ROW(rotate64, x_shift(x->j, true, 0, DST, (unsigned int)in->imm))
 ROW(rotate32, x_shift(x->j, false, 0, DST, (unsigned int)in->imm))
 

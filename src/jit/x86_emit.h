@@ -16,7 +16,8 @@
 		   offsetof(struct skep_vm_span, part)))
 
 /* The machine register of each BPF register. */
-extern const uint8_t skep_x86_map[11];
+extern const uint8_t skep_x86_map[12];
+#define SKEP_X86_CONST 11 /* its last: r11, where a blinded immediate is made */
 /* Where BPF's r6 to r9 live: the registers that a function saves if the program uses them. */
 extern const uint8_t skep_x86_saved[4];
 
@@ -39,6 +40,9 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 /* And one for each operation of the machine and of the passes. */
 skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
 	skep_x86_rotate32, skep_x86_lookup;
+
+/* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
+void skep_x86_blind(struct x86 *x, int32_t imm);
 
 /* The label where the function at @slot is entered; the label @slot is its first instruction. */
 static inline uint32_t skep_x86_entry(const struct x86 *x, uint32_t slot)

@@ -11,7 +11,7 @@
 #include "jit/opt.h"
 #include "jit/x86_emit.h"
 
-const uint8_t skep_x86_map[11] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP};
+const uint8_t skep_x86_map[12] = {RAX, RDI, RSI, RDX, RCX, R8, RBX, R13, R14, R15, RBP, R11};
 const uint8_t skep_x86_saved[4] = {RBX, R13, R14, R15};
 
 static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
@@ -174,6 +174,27 @@ static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t 
 	return slot && op != SKEP_OP_EXIT && op != SKEP_OP_JA && op != SKEP_OP_JA32;
 }
 
+/* The form of @in with its immediate in r11, if blinding is wanted and it has one. */
+static const struct skep_vm_insn *blinded(struct x86 *x, const struct skep_vm_insn *in,
+					  struct skep_vm_insn *copy)
+{
+	const struct skep_insn_info *row = &skep_insn_table[in->op];
+	uint8_t op = row->code & 0xf0;
+
+	if (!x->j->blind || in->op >= SKEP_OP_MAX || row->imm != SKEP_F_ANY)
+		return in;
+	if (row->kind != SKEP_KIND_ALU && row->kind != SKEP_KIND_COND)
+		return in;
+	/* Six bits of a shift are nothing to write programs with. */
+	if (row->kind == SKEP_KIND_ALU && (op == BPF_LSH || op == BPF_RSH || op == BPF_ARSH))
+		return in;
+	skep_x86_blind(x, (int32_t)in->imm);
+	*copy = *in;
+	copy->op++; /* the row of the same operation by register */
+	copy->src = SKEP_X86_CONST;
+	return copy;
+}
+
 static void body(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
@@ -182,6 +203,7 @@ static void body(struct x86 *x)
 
 	for (i = 0; i < prog->nr; before = i, i++) {
 		const struct skep_vm_insn *in = &j->ir[i];
+		struct skep_vm_insn copy;
 		bool row = in->op < SKEP_OP_MAX;
 
 		j->slot = i;
@@ -191,6 +213,7 @@ static void body(struct x86 *x)
 			function(x, i);
 		}
 		skep_jit_place(j, i);
+		in = blinded(x, in, &copy);
 		emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
 		if (row && skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
 			skep_jit_place(j, ++i);

@@ -231,7 +231,7 @@ static void compile(struct skep_prog *prog)
 {
 	struct skep_err err = SKEP_ERR_INIT;
 
-	if (skep_jit_compile(prog->vm, SKEP_JIT_PASS_ALL, &err) < 0)
+	if (skep_jit_compile(prog->vm, NULL, &err) < 0)
 		skep_info(prog->user->log, "program '%s' is interpreted: %s", prog->name, err.msg);
 	skep_err_deinit(&err);
 }

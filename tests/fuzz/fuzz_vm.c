@@ -121,7 +121,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	    skep_vm_prog_create(&prog, insns, (uint32_t)n, &opts, NULL) == 0) {
 		run.prog = prog;
 		skep_vm_run(vm, &run, &ret, NULL);
-		if (skep_jit_arch() && skep_jit_compile(prog, SKEP_JIT_PASS_ALL, NULL) < 0)
+		if (skep_jit_arch() && skep_jit_compile(prog, NULL, NULL) < 0)
 			abort();
 		skep_vm_run(vm, &run, &ret, NULL);
 	}

@@ -192,13 +192,15 @@ static void check(struct state *s, const char *who, const struct answer *want,
 static void jit(struct state *s, struct skep_vm_prog *prog, unsigned int passes,
 		const struct answer *want)
 {
+	struct skep_jit_opts opts = {.sz = sizeof(opts), .without = ~passes};
 	struct skep_err err = SKEP_ERR_INIT;
 	struct answer got;
 	char who[64];
 
-	snprintf(who, sizeof(who), "jit %s passes %x", prog->trusted ? "trusted" : "checked",
-		 passes);
-	if (skep_jit_compile(prog, passes, &err) < 0) {
+	opts.blind = gen_random(&s->g) >> 33 & 1;
+	snprintf(who, sizeof(who), "jit %s%s passes %x", prog->trusted ? "trusted" : "checked",
+		 opts.blind ? " blinded" : "", passes);
+	if (skep_jit_compile(prog, &opts, &err) < 0) {
 		s->failures++;
 		printf("# seed %llu: %s: %s\n", (unsigned long long)s->seed, who, err.msg);
 		skep_err_deinit(&err);

@@ -219,7 +219,8 @@ static bool parse_key(struct test *t, const char *key, char *s)
 		return parse_engine(t, ENGINE_TRUSTED, s, s) && parse_engine(t, ENGINE_JIT, s, s);
 	if (!strcmp(key, "checked"))
 		return parse_engine(t, ENGINE_CHECKED, s, s) &&
-		       parse_engine(t, ENGINE_JIT_CHECKED, s, s);
+		       parse_engine(t, ENGINE_JIT_CHECKED, s, s) &&
+		       parse_engine(t, ENGINE_BLINDED, s, s);
 	return false;
 }
 

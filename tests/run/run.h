@@ -90,8 +90,8 @@ struct engine {
 	void (*run)(const struct test *test, struct result *result);
 };
 
-extern const struct engine engine_checked, engine_trusted, engine_jit_checked, engine_jit,
-	engine_kernel;
+extern const struct engine engine_checked, engine_trusted, engine_jit_checked, engine_blinded,
+	engine_jit, engine_kernel;
 
 /* Reads the records of a mapped ring: @prod is the producer page, data behind it. */
 void ring_records(const struct test *test, int map, const void *consumer, const void *producer,

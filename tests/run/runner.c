@@ -14,7 +14,7 @@
 static const struct engine *const engines[] = {
 	[ENGINE_CHECKED] = &engine_checked,	    [ENGINE_TRUSTED] = &engine_trusted,
 	[ENGINE_JIT_CHECKED] = &engine_jit_checked, [ENGINE_JIT] = &engine_jit,
-	[ENGINE_KERNEL] = &engine_kernel,
+	[ENGINE_BLINDED] = &engine_blinded,	    [ENGINE_KERNEL] = &engine_kernel,
 };
 
 static const char *missing[NR_ENGINES];

@@ -17,7 +17,7 @@
 struct state {
 	const struct test *test;
 	struct result *result;
-	bool trusted, jit;
+	bool trusted, jit, blind;
 	struct skep_map *maps[MAX_MAPS];
 	struct skep_vm_prog *progs[MAX_PROGS];
 	struct skep_vm *vm;
@@ -84,6 +84,7 @@ static bool make_prog(struct state *s, int n)
 		.maps = s->maps,
 		.nr_maps = (uint32_t)s->test->nr_maps,
 	};
+	struct skep_jit_opts jit = {.sz = sizeof(jit), .blind = s->blind};
 	struct skep_err err = SKEP_ERR_INIT;
 	struct bpf_insn *insns = calloc(text->nr, sizeof(*insns));
 	size_t i;
@@ -101,7 +102,7 @@ static bool make_prog(struct state *s, int n)
 	}
 	ret = skep_vm_prog_create(&s->progs[n], insns, (uint32_t)text->nr, &opts, &err);
 	if (ret == 0 && s->jit)
-		ret = skep_jit_compile(s->progs[n], SKEP_JIT_PASS_ALL, &err);
+		ret = skep_jit_compile(s->progs[n], &jit, &err);
 	free(insns);
 	if (ret < 0) {
 		s->result->outcome = REJECTED;
@@ -279,9 +280,10 @@ static void execute(struct state *s)
 	free(mem);
 }
 
-static void run(const struct test *test, struct result *result, bool trusted, bool jit)
+static void run(const struct test *test, struct result *result, bool trusted, bool jit, bool blind)
 {
-	struct state s = {.test = test, .result = result, .trusted = trusted, .jit = jit};
+	struct state s = {
+		.test = test, .result = result, .trusted = trusted, .jit = jit, .blind = blind};
 	struct skep_err err = SKEP_ERR_INIT;
 	bool good;
 	int i;
@@ -306,22 +308,27 @@ static void run(const struct test *test, struct result *result, bool trusted, bo
 
 static void run_checked(const struct test *test, struct result *result)
 {
-	run(test, result, false, false);
+	run(test, result, false, false, false);
 }
 
 static void run_trusted(const struct test *test, struct result *result)
 {
-	run(test, result, true, false);
+	run(test, result, true, false, false);
 }
 
 static void run_jit_checked(const struct test *test, struct result *result)
 {
-	run(test, result, false, true);
+	run(test, result, false, true, false);
 }
 
 static void run_jit(const struct test *test, struct result *result)
 {
-	run(test, result, true, true);
+	run(test, result, true, true, false);
+}
+
+static void run_blinded(const struct test *test, struct result *result)
+{
+	run(test, result, false, true, true);
 }
 
 static const char *jit_missing(void)
@@ -337,4 +344,5 @@ static const char *always(void)
 const struct engine engine_checked = {"checked", always, run_checked};
 const struct engine engine_trusted = {"trusted", always, run_trusted};
 const struct engine engine_jit_checked = {"jit checked", jit_missing, run_jit_checked};
+const struct engine engine_blinded = {"jit blinded", jit_missing, run_blinded};
 const struct engine engine_jit = {"jit", jit_missing, run_jit};

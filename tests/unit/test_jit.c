@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* src/jit beside what programs compute (tests/run): blinding, perf's map, pages. */
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "jit/jit.h"
+#include "tap.h"
+#include "vm/vm.h"
+
+#define MARK 0x3c0fa5e1
+
+/* Each instruction that takes an immediate of the program's choice. */
+static const struct bpf_insn marks[] = {
+	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU | BPF_XOR | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU64 | BPF_MUL | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU64 | BPF_DIV | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 3, .src_reg = 10},
+	{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 3, .imm = MARK},
+	{.code = BPF_ST | BPF_MEM | BPF_W, .dst_reg = 10, .off = -4, .imm = MARK},
+	{.code = BPF_JMP | BPF_JSGT | BPF_K, .dst_reg = 0, .off = 0, .imm = MARK},
+	{.code = BPF_JMP32 | BPF_JSET | BPF_K, .dst_reg = 0, .off = 0, .imm = MARK},
+	{.code = BPF_LD | BPF_IMM | BPF_DW, .dst_reg = 2, .imm = MARK},
+	{.imm = MARK},
+	{.code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = 0, .src_reg = 2},
+	{.code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = 0, .src_reg = 3},
+	{.code = BPF_ALU64 | BPF_SUB | BPF_X, .dst_reg = 0, .src_reg = 10},
+	{.code = BPF_JMP | BPF_EXIT},
+};
+
+static struct skep_vm_prog *create(const struct skep_jit_opts *opts)
+{
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .name = "marks", .trusted = true};
+	struct skep_vm_prog *prog = NULL;
+	struct skep_err err = SKEP_ERR_INIT;
+
+	if (skep_vm_prog_create(&prog, marks, sizeof(marks) / sizeof(marks[0]), &o, &err) < 0 ||
+	    (opts && skep_jit_compile(prog, opts, &err) < 0))
+		printf("# %s\n", err.msg);
+	return prog;
+}
+
+static uint64_t result(struct skep_vm_prog *prog)
+{
+	struct skep_vm_run run = {.prog = prog};
+	struct skep_vm *vm = NULL;
+	uint64_t r0 = 0;
+
+	ok(skep_vm_create(&vm, NULL) == 0 && skep_vm_run(vm, &run, &r0, NULL) == 0, "it runs");
+	skep_vm_destroy(vm);
+	return r0;
+}
+
+static unsigned int count(const struct skep_vm_prog *prog)
+{
+	const void *code = NULL;
+	size_t len = skep_jit_code(prog, &code), i;
+	uint32_t mark = MARK;
+	unsigned int n = 0;
+
+	for (i = 0; i + sizeof(mark) <= len; i++)
+		n += !memcmp((const uint8_t *)code + i, &mark, sizeof(mark));
+	return n;
+}
+
+static void test_blinding(void)
+{
+	struct skep_jit_opts plain = {.sz = sizeof(plain)};
+	struct skep_jit_opts blind = {.sz = sizeof(blind), .blind = true};
+	struct skep_vm_prog *a = create(&plain), *b = create(&blind), *c = create(&blind);
+	struct skep_vm_prog *d = create(NULL);
+	const void *bc = NULL, *cc = NULL;
+	size_t len = skep_jit_code(b, &bc);
+
+	ok(count(a) >= 9, "without blinding the immediates stand in the code");
+	ok(count(b) == 0, "with it none does");
+	ok(skep_jit_code(c, &cc) != len || memcmp(bc, cc, len), "each time in another way");
+	ok(result(a) == result(d), "plain code computes what the interpreter computes");
+	ok(result(b) == result(d), "blinded code, too");
+	skep_vm_prog_put(a);
+	skep_vm_prog_put(b);
+	skep_vm_prog_put(c);
+	skep_vm_prog_put(d);
+}
+
+static void test_perf(void)
+{
+	struct skep_jit_opts opts = {.sz = sizeof(opts), .perf_map = true};
+	struct skep_vm_prog *prog = create(&opts);
+	unsigned long long start = 0, size = 0;
+	char path[64], name[64] = "";
+	const void *code = NULL;
+	size_t len = skep_jit_code(prog, &code);
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	f = fopen(path, "r");
+	ok(f && fscanf(f, "%llx %llx %63s", &start, &size, name) == 3, "perf's map has a line");
+	ok(start > (uintptr_t)code && start + size == (uintptr_t)code + len,
+	   "that covers the function up to the end of the code");
+	ok(!strcmp(name, "bpf_prog_marks"), "and names it");
+	if (f)
+		fclose(f);
+	unlink(path);
+	skep_vm_prog_put(prog);
+}
+
+int main(void)
+{
+	if (!skep_jit_arch()) {
+		printf("1..0 # SKIP no JIT for this processor\n");
+		return 0;
+	}
+	test_blinding();
+	test_perf();
+	return done();
+}
