@@ -13,9 +13,6 @@
 #include "isa/uapi.h"
 #include "obj/load_int.h"
 
-/* libbpf's mark for a call of a weak kernel function that is not there. */
-#define POISON_KFUNC 2002000000
-
 struct walk {
 	uint32_t func, relo; /* the next of its relocations to look at */
 };
@@ -149,26 +146,6 @@ int skep_image_link(struct skep_load *load, uint32_t func, struct skep_image *im
 	return 0;
 }
 
-static int resolve_extern(struct skep_load *load, const struct skep_obj_relo *relo,
-			  struct bpf_insn *insn, struct skep_err *err)
-{
-	const struct skep_obj_extern *ext = &load->obj->externs[relo->target];
-
-	if (!ext->weak)
-		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-				 "needs the kernel's '%s' (extern, .ksyms or .kconfig), which skep "
-				 "cannot resolve yet; declare it __weak to run without",
-				 ext->name);
-	if (insn->code == (BPF_JMP | BPF_CALL)) {
-		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL};
-		insn->imm = (int32_t)(POISON_KFUNC + relo->target);
-	} else {
-		insn[0].src_reg = 0;
-		insn[0].imm = insn[1].imm = 0;
-	}
-	return 0;
-}
-
 int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct skep_err *err)
 {
 	const struct skep_loaded_map *map;
@@ -179,7 +156,7 @@ int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct 
 	skep_vec_each (&image->relos, relo) {
 		insn = &image->insns.data[relo->insn];
 		if (relo->kind == SKEP_RELO_EXTERN) {
-			ret = resolve_extern(load, relo, insn, err);
+			ret = skep_extern_resolve(load, relo->target, insn, err);
 			if (ret)
 				return ret;
 			continue;

@@ -18,6 +18,7 @@ struct skep_load_opts {
 	/* Count what full ring buffers and full maps refuse (skep_loaded_losses). */
 	bool count_losses;
 	const char *btf; /* file with the target's BTF instead of the running kernel's */
+	const char *kconfig; /* file with the kernel's configuration, NULL: where kernels keep it */
 	unsigned int log_level; /* of the verifier, 0: only on refusal */
 };
 

@@ -13,6 +13,7 @@
 
 struct skep_btf;
 struct skep_losses;
+struct skep_load_extern;
 
 /* What this kernel turned out not to take; found by trying, kept for the next try. */
 enum skep_drop {
@@ -38,6 +39,9 @@ struct skep_load {
 	bool rlimit_raised;
 	int btf_fd; /* the object's types in the engine, -1: none */
 	struct skep_btf *target; /* types of the kernel it runs on, opened when needed */
+	/* extern.c */
+	struct skep_load_extern *externs; /* obj->nr_externs */
+	uint32_t kconfig_map; /* map index, SKEP_NO_MAP: none */
 	/* scope.c */
 	uint32_t scope_map; /* map index, SKEP_NO_MAP: none */
 	int scope_progs[2]; /* descriptors, -1: none */
@@ -47,6 +51,15 @@ struct skep_load {
 };
 
 #define SKEP_NO_MAP UINT32_MAX
+
+/* An extern of the object on this kernel. */
+struct skep_load_extern {
+	bool found;
+	uint32_t off; /* KCONFIG: bytes into the map */
+	uint32_t btf_id; /* typed KSYM */
+	uint64_t addr; /* untyped KSYM */
+	const char *why; /* why programs that use it cannot load, or NULL */
+};
 
 /* A function's place in an image. */
 struct skep_image_func {
@@ -84,6 +97,12 @@ uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *sp
 /* For kernels before 5.11, which count BPF memory as locked; true the first time. */
 bool skep_load_raise_rlimit(struct skep_load *load);
 void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name);
+
+/* extern.c */
+int skep_load_externs(struct skep_load *load, struct skep_err *err);
+/* Puts extern @i into @insn; fails for what this kernel does not have. */
+int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *insn,
+			struct skep_err *err);
 
 /* load_prog.c */
 int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,

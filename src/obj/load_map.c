@@ -208,7 +208,7 @@ static int fill(struct skep_load *load, const struct skep_obj_map *map, int fd,
 					 "%s: map '%s' cannot be filled: %s", load->obj->name,
 					 map->name, strerror(-ret));
 	}
-	if (map->kind != SKEP_OBJ_MAP_RODATA)
+	if (!(map->flags & BPF_F_RDONLY_PROG))
 		return 0;
 	memset(&attr, 0, sizeof(attr));
 	attr.map_fd = (uint32_t)fd;

@@ -249,9 +249,6 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 
 	t.image = &image;
 	t.log_level = load->opts.log_level;
-	ret = t.attach_btf_id = find_target(load, t.func, err);
-	if (ret < 0)
-		return ret;
 	ret = skep_image_link(load, func, &image, err);
 	if (!ret)
 		ret = skep_image_resolve(load, &image, err);
@@ -262,6 +259,9 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	prog->nr_insns = image.insns.len;
 	if (!prog->insns)
 		return skep_fail_nomem(err);
+	ret = t.attach_btf_id = find_target(load, t.func, err);
+	if (ret < 0)
+		return ret;
 	ret = load_image(&t, err);
 	keep_log(prog, &t);
 	if (ret >= 0)

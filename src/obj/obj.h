@@ -48,10 +48,20 @@ struct skep_obj_map {
 	const char *unsupported;
 };
 
+/* Where an extern is declared to come from. */
+enum skep_obj_extern_kind {
+	SKEP_EXTERN_NONE, /* nowhere: another object was to define it */
+	SKEP_EXTERN_KCONFIG, /* .kconfig */
+	SKEP_EXTERN_KSYM, /* .ksyms */
+};
+
 /* A symbol that the kernel, not the object, is to provide. */
 struct skep_obj_extern {
 	const char *name;
-	bool weak; /* may be missing: its address is then 0 */
+	enum skep_obj_extern_kind kind;
+	uint32_t type; /* BTF id of the variable's or function's type, 0: void or none */
+	bool func;
+	bool weak; /* may be missing: its address or value is then 0 */
 };
 
 enum skep_obj_relo_kind {

@@ -79,6 +79,34 @@ static int take_relos(struct skep_obj *obj, struct found_vec *found)
 	return 0;
 }
 
+/* How the object declares @ext: as a variable or function of .kconfig or .ksyms. */
+static void read_extern(const struct skep_elf *elf, struct skep_obj_extern *ext)
+{
+	static const char *const secs[] = {
+		[SKEP_EXTERN_KCONFIG] = ".kconfig", [SKEP_EXTERN_KSYM] = ".ksyms"};
+	const struct skep_btf *btf = elf->obj->btf;
+	const struct btf_var_secinfo *vs;
+	const struct btf_type *t, *sec;
+	unsigned int kind;
+	uint32_t i;
+	int id;
+
+	for (kind = SKEP_EXTERN_KCONFIG; btf && kind <= SKEP_EXTERN_KSYM; kind++) {
+		id = skep_btf_find(btf, secs[kind], BTF_KIND_DATASEC, 0);
+		sec = id > 0 ? skep_btf_type(btf, (uint32_t)id) : NULL;
+		vs = sec ? skep_btf_secinfos(sec) : NULL;
+		for (i = 0; sec && i < skep_btf_vlen(sec); i++) {
+			t = skep_btf_type(btf, vs[i].type);
+			if (!t || strcmp(skep_btf_str(btf, t->name_off), ext->name) != 0)
+				continue;
+			ext->kind = kind;
+			ext->func = skep_btf_kind(t) == BTF_KIND_FUNC;
+			ext->type = t->type;
+			return;
+		}
+	}
+}
+
 static int find_extern(struct skep_elf *elf, const struct skep_elf_sym *sym, uint32_t *target,
 		       struct skep_err *err)
 {
@@ -97,6 +125,7 @@ static int find_extern(struct skep_elf *elf, const struct skep_elf_sym *sym, uin
 	if (!ext || !ext->name)
 		return skep_fail_nomem(err);
 	ext->weak = ELF64_ST_BIND(sym->info) == STB_WEAK;
+	read_extern(elf, ext);
 	return 0;
 }
 

@@ -44,7 +44,16 @@ struct {
 } wrong_size SEC(".maps");
 #endif
 #ifdef EXTERN
-extern int CONFIG_HZ __attribute__((section(".kconfig")));
+extern int EXTERN __attribute__((section(".kconfig")));
+#endif
+#ifdef NARROW
+extern char CONFIG_HZ __attribute__((section(".kconfig")));
+#endif
+#ifdef KSYM
+extern const KSYM_TYPE KSYM __attribute__((section(".ksyms")));
+#endif
+#ifdef KFUNC
+extern void KFUNC(void) __attribute__((section(".ksyms")));
 #endif
 #ifdef WEAK
 extern const int bpf_no_such_thing __attribute__((section(".ksyms"))) __attribute__((weak));
@@ -68,7 +77,19 @@ int prog(void *ctx)
 	bpf_map_lookup_elem(&old, &k);
 #endif
 #ifdef EXTERN
+	return EXTERN;
+#endif
+#ifdef NARROW
 	return CONFIG_HZ;
+#endif
+#ifdef KSYM
+	int x = 0;
+
+	bpf_probe_read_kernel(&x, 1, &KSYM);
+	return x;
+#endif
+#ifdef KFUNC
+	KFUNC();
 #endif
 #ifdef WEAK
 	return &bpf_no_such_thing ? 1 : 0;

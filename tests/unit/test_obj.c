@@ -434,13 +434,27 @@ static void test_core(const char *clang, struct skep_sys *sys)
 
 static void test_unsupported(const char *clang, struct skep_sys *sys)
 {
-	static const struct {
+	/* Without CONFIG_KALLSYMS_ALL the kernel itself does not find its variables. */
+	bool all_syms = !system("grep -qw bpf_prog_active /proc/kallsyms");
+	const struct {
 		const char *opts, *words;
 		enum skep_tag tag;
 		bool loads;
 	} t[] = {
 		{"-g -DPINNED", "pinned", SKEP_E_UNSUPPORTED, false},
-		{"-g -DEXTERN", "CONFIG_HZ", SKEP_E_UNSUPPORTED, false},
+		{"-g -DEXTERN=CONFIG_HZ", "", SKEP_E_NONE, true},
+		{"-g -DEXTERN=CONFIG_NO_SUCH", "built without", SKEP_E_OBJ_SYMBOL, false},
+		{"-g -DEXTERN=LINUX_KERNEL_VERSION", "", SKEP_E_NONE, true},
+		{"-g -DNARROW", "does not fit", SKEP_E_OBJ_SYMBOL, false},
+		{"-g -DKSYM=vfs_read -DKSYM_TYPE=void", "", SKEP_E_NONE, true},
+		{"-g -DKSYM=no_such_sym -DKSYM_TYPE=void", "/proc/kallsyms", SKEP_E_OBJ_SYMBOL,
+		 false},
+		{"-g -DKSYM=bpf_prog_active -DKSYM_TYPE=int",
+		 all_syms ? "" : "kernel symbol 'bpf_prog_active'",
+		 all_syms ? SKEP_E_NONE : SKEP_E_PROG_REJECTED, all_syms},
+		{"-g -DKSYM=no_such_var -DKSYM_TYPE=int", "per-CPU", SKEP_E_OBJ_SYMBOL, false},
+		{"-g -DKFUNC=bpf_rcu_read_lock", "bpf_rcu_read_lock", SKEP_E_PROG_REJECTED, false},
+		{"-g -DKFUNC=bpf_no_such_func", "does not offer", SKEP_E_OBJ_SYMBOL, false},
 		{"-g -DWEAK", "", SKEP_E_NONE, true},
 		{"-DNO_BTF", "", SKEP_E_NONE, true},
 		{"-g -DSECTION='\"tracepiont/x/y\"'", "", SKEP_E_NONE, false},
