@@ -165,9 +165,16 @@ static void differ(struct state *s, const char *who, const struct answer *want,
 	       want->ret, want->insn, (unsigned long long)want->r0);
 	for (i = 0; i < sizeof(want->w); i++)
 		if (a[i] != b[i]) {
-			printf("# first different byte of the world: %zu\n", i);
+			printf("# first different byte of the world: %zu: %02x, not %02x\n", i,
+			       b[i], a[i]);
 			break;
 		}
+	for (i = 0; i < GEN_KEYS && s->verbose; i++)
+		if (memcmp(&want->w.hash[i], &got->w.hash[i], sizeof(want->w.hash[i])))
+			printf("# key %zu: there %u, not %u; %llx, not %llx\n", i,
+			       got->w.hash[i].there, want->w.hash[i].there,
+			       *(const unsigned long long *)got->w.hash[i].value,
+			       *(const unsigned long long *)want->w.hash[i].value);
 	fflush(stdout);
 }
 

@@ -30,6 +30,7 @@ struct fn {
 	uint8_t room; /* bytes at r7 */
 	bool ctx; /* r6 is the context */
 	bool loop; /* r9 counts */
+	bool hash; /* r7 is in the hash: an update would leave it in memory of no element */
 	int depth, index; /* nesting; which function */
 	int nr; /* functions of the program */
 };
@@ -353,7 +354,9 @@ static void lookup(struct fn *f)
 	f->room = (uint8_t)gen_maps[map].value_size;
 	mov(g, 0, number(g));
 	f->init |= 1;
+	f->hash = map == MAP_HASH;
 	block(f, 1 + below(g, 3));
+	f->hash = false;
 	restore(f, init);
 	direct(f);
 	patch(g, from);
@@ -366,6 +369,8 @@ static void update(struct fn *f)
 	struct gen *g = f->g;
 	int map = (int)below(g, GEN_MAPS);
 
+	if (f->hash)
+		return;
 	key(f, map);
 	if (map == MAP_HASH && !below(g, 4)) {
 		put(g, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_delete_elem);
@@ -383,7 +388,7 @@ static void call(struct fn *f)
 	struct gen *g = f->g;
 	uint8_t r;
 
-	if (!f->ctx || f->index >= f->nr - 1 || f->loop)
+	if (!f->ctx || f->index >= f->nr - 1 || f->loop || f->hash)
 		return;
 	for (r = 2; r < 6; r++)
 		if (!(f->init & 1 << r))
@@ -400,7 +405,7 @@ static void callback(struct fn *f)
 	struct gen *g = f->g;
 	bool each = g->nr_funcs & 8;
 
-	if (!f->ctx || f->loop || f->depth > 1)
+	if (!f->ctx || f->loop || f->depth > 1 || f->hash)
 		return;
 	if (each)
 		put_wide(g, 1, BPF_PSEUDO_MAP_FD, MAP_ARRAY, 0);
@@ -475,7 +480,7 @@ static void block(struct fn *f, uint32_t n)
 			branch(f);
 		else if (what < 33)
 			loop(f);
-		else if (what < 34)
+		else if (what < 34 && !f->hash)
 			lookup(f);
 		else if (what < 35)
 			update(f);
