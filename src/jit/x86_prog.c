@@ -178,10 +178,14 @@ static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t 
 static const struct skep_vm_insn *blinded(struct x86 *x, const struct skep_vm_insn *in,
 					  struct skep_vm_insn *copy)
 {
-	const struct skep_insn_info *row = &skep_insn_table[in->op];
-	uint8_t op = row->code & 0xf0;
+	const struct skep_insn_info *row;
+	uint8_t op;
 
-	if (!x->j->blind || in->op >= SKEP_OP_MAX || row->imm != SKEP_F_ANY)
+	if (!x->j->blind || in->op >= SKEP_OP_MAX)
+		return in;
+	row = &skep_insn_table[in->op];
+	op = row->code & 0xf0;
+	if (row->imm != SKEP_F_ANY)
 		return in;
 	if (row->kind != SKEP_KIND_ALU && row->kind != SKEP_KIND_COND)
 		return in;
