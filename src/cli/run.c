@@ -232,9 +232,12 @@ static int interval(struct run *run, struct skep_err *err)
 {
 	struct run_engine *e = run->engines;
 
+	int ret;
+
 	if (e->view.ops->tick)
 		e->view.ops->tick(&e->view);
-	return run_show_maps(e, err);
+	ret = run_show_iters(e, err);
+	return ret < 0 ? ret : run_show_maps(e, err);
 }
 
 static int loop(struct run *run, struct skep_err *err)
@@ -245,6 +248,10 @@ static int loop(struct run *run, struct skep_err *err)
 
 	while (ret == 0 && !run->stopped) {
 		if (run->has_command && run->command.ended)
+			break;
+		/* Nothing else will come. */
+		if (!run->has_command && end == 0 && tick == 0 &&
+		    run->engines[0].once == run->engines[0].attached)
 			break;
 		if (end > 0 && now() >= end)
 			break;
@@ -362,7 +369,9 @@ static int work(struct run *run, struct skep_err *err)
 	if (run->o.pcap) {
 		ret = run_packets(run, err);
 	} else {
-		ret = release(run, err);
+		ret = run_show_iters(run->engines, err);
+		if (ret == 0)
+			ret = release(run, err);
 		if (ret == 0)
 			ret = loop(run, err);
 	}

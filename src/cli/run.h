@@ -25,7 +25,7 @@ struct run_opts {
 	char **command; /* NULL-terminated, or NULL */
 	const char *engine; /* "kernel", "user", "both"; NULL: what works */
 	const char *view; /* "text" or "json" */
-	const char *pcap, *pcap_out, *dev;
+	const char *pcap, *pcap_out, *dev, *cgroup, *hook;
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	uint64_t frequency;
@@ -73,6 +73,7 @@ struct run_engine {
 	size_t arrived;
 	uint64_t round; /* CLOCK_MONOTONIC when this round of reading began */
 	uint32_t attached; /* programs */
+	uint32_t once; /* of these, programs that wait for no event */
 	SKEP_VEC(char *) kept; /* --engine both: verdicts and maps as JSON */
 	bool quiet; /* another engine of the list shows the same */
 };
@@ -111,6 +112,8 @@ void run_sources_close(struct run_engine *e);
 
 /* run_show.c: maps and losses. */
 int run_show_maps(struct run_engine *e, struct skep_err *err);
+/* What the iterators write now. */
+int run_show_iters(struct run_engine *e, struct skep_err *err);
 /* Tells on stderr what was lost. */
 int run_show_losses(struct run_engine *e, struct skep_err *err);
 

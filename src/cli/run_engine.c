@@ -147,20 +147,21 @@ static int attach_one(struct run_engine *e, struct skep_loaded_prog *p, int ifin
 {
 	struct run *run = e->run;
 	struct skep_attach a = {
-		.sys = e->sys,
-		.def = p->spec->event,
-		.args = p->spec->args,
-		.prog = p->spec->name,
-		.prog_fd = p->fd,
 		.pid = run->has_command ? run->command.pid
 		       : run->o.pid	? run->o.pid
 					: -1,
 		.ifindex = ifindex,
 		.frequency = run->o.frequency,
+		.cgroup = run->o.cgroup,
+		.hook = run->o.hook,
 		.log = &run->cli->log,
 	};
 
-	return skep_attach_prog(&a, &p->links, &p->err);
+	int ret = skep_loaded_attach(e->loaded, p, &a, &p->err);
+
+	if (ret == 0 && p->spec->event->flags & SKEP_EV_ONCE)
+		e->once++;
+	return ret;
 }
 
 int run_attach(struct run_engine *e, struct skep_err *err)

@@ -15,6 +15,8 @@ enum {
 	OPT_DURATION,
 	OPT_INTERVAL,
 	OPT_DEV,
+	OPT_CGROUP,
+	OPT_HOOK,
 	OPT_PCAP,
 	OPT_PCAP_OUT,
 	OPT_SET,
@@ -34,6 +36,8 @@ static const struct option options[] = {
 	{"interval", 1, NULL, OPT_INTERVAL},
 	{"pid", 1, NULL, 'p'},
 	{"dev", 1, NULL, OPT_DEV},
+	{"cgroup", 1, NULL, OPT_CGROUP},
+	{"hook", 1, NULL, OPT_HOOK},
 	{"pcap", 1, NULL, OPT_PCAP},
 	{"pcap-out", 1, NULL, OPT_PCAP_OUT},
 	{"set", 1, NULL, OPT_SET},
@@ -64,7 +68,12 @@ static void print_help(void)
 	      "  --duration SECONDS         stop after that time\n"
 	      "  --interval SECONDS         print the maps again and again\n"
 	      "  -p, --pid PID              observe this process and what it starts from now on\n"
-	      "  --dev INTERFACE            network device for XDP programs\n"
+	      "  --dev INTERFACE            network device for XDP, tc and socket filter programs\n"
+	      "  --cgroup FOLDER            control group for cgroup, sockops and lsm_cgroup "
+	      "programs\n"
+	      "  --hook PLACE               prerouting, input, forward, output or postrouting: "
+	      "for\n"
+	      "                             netfilter programs\n"
 	      "  --pcap FILE                run the packet programs on each packet of FILE\n"
 	      "  --pcap-out FILE            write the packets that were passed, as modified\n"
 	      "  --set NAME=VALUE           a global variable's value before loading; repeatable\n"
@@ -144,6 +153,8 @@ static const char *set_option(struct run_opts *o, int opt, const char *arg)
 	switch (opt) {
 	case OPT_JSON: o->view = "json"; return NULL;
 	case OPT_DEV: o->dev = arg; return NULL;
+	case OPT_CGROUP: o->cgroup = arg; return NULL;
+	case OPT_HOOK: o->hook = arg; return NULL;
 	case OPT_PCAP: o->pcap = arg; return NULL;
 	case OPT_PCAP_OUT: o->pcap_out = arg; return NULL;
 	case OPT_PER_CPU: o->per_cpu = true; return NULL;

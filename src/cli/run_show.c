@@ -31,6 +31,54 @@ int run_show_maps(struct run_engine *e, struct skep_err *err)
 	return 0;
 }
 
+struct iter_text {
+	struct skep_view *view;
+	const char *prog;
+	struct skep_buf line;
+};
+
+static void put_line(struct iter_text *t)
+{
+	t->view->ops->iter(t->view, t->prog, skep_buf_str(&t->line), t->line.len);
+	skep_buf_reset(&t->line);
+}
+
+static void put_text(void *ctx, const char *text, size_t len)
+{
+	struct iter_text *t = ctx;
+	const char *end;
+
+	while ((end = memchr(text, '\n', len))) {
+		skep_buf_add(&t->line, text, (size_t)(end - text));
+		put_line(t);
+		len -= (size_t)(end + 1 - text);
+		text = end + 1;
+	}
+	skep_buf_add(&t->line, text, len);
+}
+
+int run_show_iters(struct run_engine *e, struct skep_err *err)
+{
+	struct iter_text t = {.view = &e->view};
+	uint32_t i;
+	int ret = 0;
+
+	for (i = 0; ret == 0 && !e->quiet && i < e->loaded->nr_progs; i++) {
+		const struct skep_loaded_prog *p = &e->loaded->progs[i];
+
+		if (p->fd < 0 || p->spec->attach_type != BPF_TRACE_ITER || !p->links.fds.len)
+			continue;
+		t.prog = p->spec->name;
+		ret = skep_iter_read(e->sys, p->links.fds.data[0], put_text, &t, err);
+		if (t.line.len)
+			put_line(&t);
+		if (ret < 0)
+			skep_wrap(err, ret, "program '%s'", p->spec->name);
+	}
+	skep_buf_deinit(&t.line);
+	return ret;
+}
+
 static void tell_lost(struct run_engine *e, const struct run_source *s)
 {
 	if (!s->lost)

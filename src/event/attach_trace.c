@@ -5,43 +5,10 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "sys/uapi.h"
-
-int skep_attach_to_event(const struct skep_attach *a, const struct skep_event *ev,
-			 struct skep_links *links, const char *what, struct skep_err *err)
-{
-	union bpf_attr attr;
-	int event, link, ret;
-
-	event = skep_sys_event(a->sys, ev);
-	if (event < 0)
-		return skep_attach_refused(a, event, what, err);
-	ret = skep_links_add(links, event);
-	if (ret < 0) {
-		skep_sys_close(a->sys, event);
-		return skep_fail_nomem(err);
-	}
-	memset(&attr, 0, sizeof(attr));
-	attr.link_create.prog_fd = (uint32_t)a->prog_fd;
-	attr.link_create.target_fd = (uint32_t)event;
-	attr.link_create.attach_type = BPF_PERF_EVENT;
-	link = skep_sys_bpf(a->sys, BPF_LINK_CREATE, &attr, sizeof(attr.link_create));
-	if (link == -EINVAL && !a->sys->why[0])
-		return skep_fail(
-			err, SKEP_E_ATTACH, EINVAL,
-			"program '%s': %s: the kernel refuses the link; it has to be 5.15 or "
-			"newer, and the program of a type for this event",
-			a->prog, what);
-	if (link < 0)
-		return skep_attach_refused(a, link, what, err);
-	ret = skep_links_add(links, link);
-	if (ret < 0) {
-		skep_sys_close(a->sys, link);
-		return skep_fail_nomem(err);
-	}
-	return 0;
-}
 
 int skep_attach_tracepoint(const struct skep_attach *a, struct skep_links *links,
 			   struct skep_err *err)
@@ -78,10 +45,7 @@ static int add_link(const struct skep_attach *a, int link, struct skep_links *li
 {
 	if (link < 0)
 		return skep_attach_refused(a, link, what, err);
-	if (skep_links_add(links, link) == 0)
-		return 0;
-	skep_sys_close(a->sys, link);
-	return skep_fail_nomem(err);
+	return skep_attach_keep(a, link, links, err);
 }
 
 /*
@@ -113,10 +77,6 @@ int skep_attach_raw_tp(const struct skep_attach *a, struct skep_links *links, st
 	if (ret < 0)
 		return ret;
 	link = skep_sys_bpf(a->sys, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr.raw_tracepoint));
-	if (link == -ENOENT && !a->sys->why[0])
-		return skep_fail(err, SKEP_E_ATTACH, ENOENT,
-				 "program '%s': there is no raw tracepoint '%s' in this kernel",
-				 a->prog, a->args);
 	return add_link(a, link, links, what, err);
 }
 
@@ -134,5 +94,50 @@ int skep_attach_trace(const struct skep_attach *a, struct skep_links *links, str
 	if (ret < 0)
 		return ret;
 	link = skep_sys_bpf(a->sys, BPF_RAW_TRACEPOINT_OPEN, &attr, sizeof(attr.raw_tracepoint));
+	if (link == -EBUSY)
+		return skep_fail(
+			err, SKEP_E_ATTACH, EBUSY,
+			"program '%s': %s: something else is attached there that cannot be "
+			"shared (fmod_ret, or a live patch)",
+			a->prog, what);
 	return add_link(a, link, links, what, err);
+}
+
+/* LSM_ID_BPF of <linux/lsm.h>, and lsm_list_modules(2), both of Linux 6.8. */
+#define LSM_ID_BPF	    109
+#define NR_LSM_LIST_MODULES 461
+
+/* False only if the kernel tells that its BPF security module is not in use. */
+static bool lsm_may_run(void)
+{
+	uint64_t ids[64];
+	uint32_t size = sizeof(ids);
+	long i, n = syscall(NR_LSM_LIST_MODULES, ids, &size, 0);
+	char line[256] = "";
+	FILE *f;
+
+	for (i = 0; i < n; i++)
+		if (ids[i] == LSM_ID_BPF)
+			return true;
+	if (n >= 0)
+		return false;
+	f = fopen("/sys/kernel/security/lsm", "re");
+	if (!f)
+		return true;
+	if (!fgets(line, sizeof(line), f))
+		line[0] = '\0';
+	fclose(f);
+	return !line[0] || strstr(line, "bpf");
+}
+
+int skep_attach_lsm(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
+{
+	int ret = skep_attach_trace(a, links, err);
+
+	if (ret == 0 && !lsm_may_run())
+		skep_warn(a->log,
+			  "program '%s' is attached but will not run: the kernel was booted "
+			  "without the BPF security module (add bpf to lsm= on its command line)",
+			  a->prog);
+	return ret;
 }

@@ -11,8 +11,7 @@
 #include "base/cleanup.h"
 #include "event/sym.h"
 
-/* Splits "FUNCTION+OFFSET" or "OFFSET"; @func is "" for a bare offset. */
-static int split_place(const char *place, char *func, size_t size, uint64_t *offset)
+int skep_attach_split(const char *place, char *func, size_t size, uint64_t *offset)
 {
 	const char *plus = strrchr(place, '+'), *number = plus ? plus + 1 : place;
 	char *end;
@@ -33,16 +32,23 @@ static int split_place(const char *place, char *func, size_t size, uint64_t *off
 	return func[0] ? 0 : -EINVAL;
 }
 
+/* An inherited event carries no program: children are seen by an event of all processes. */
+pid_t skep_attach_pid(const struct skep_attach *a)
+{
+	return a->filtered && !a->sys->scoped ? -1 : a->pid;
+}
+
 static int attach_uprobe(const struct skep_attach *a, struct skep_links *links, bool ret_probe,
 			 struct skep_err *err)
 {
 	const char *colon = strrchr(a->args, ':');
-	struct skep_event ev = {.kind = SKEP_EVENT_UPROBE, .pid = a->pid, .cpu = -1};
+	struct skep_event ev = {.kind = SKEP_EVENT_UPROBE, .pid = skep_attach_pid(a), .cpu = -1};
 	SKEP_AUTO_FREE char *name = NULL, *path = NULL;
 	char func[256], what[512];
 	uint64_t offset, start = 0;
 
-	if (!colon || colon == a->args || split_place(colon + 1, func, sizeof(func), &offset) < 0)
+	if (!colon || colon == a->args ||
+	    skep_attach_split(colon + 1, func, sizeof(func), &offset) < 0)
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "program '%s': a %s is %s, as in \"%s/libc.so.6:malloc\", "
 				 "not \"%s\"",

@@ -127,20 +127,6 @@ int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, stru
 	return ret;
 }
 
-int skep_attach_refused(const struct skep_attach *a, int ret, const char *what,
-			struct skep_err *err)
-{
-	enum skep_tag tag = ret == -EOPNOTSUPP		      ? SKEP_E_UNSUPPORTED
-			    : ret == -EPERM || ret == -EACCES ? SKEP_E_PERMISSION
-							      : SKEP_E_ATTACH;
-
-	/* The engine's sentence may name the thing itself. */
-	if (strstr(a->sys->why, what))
-		return skep_fail(err, tag, -ret, "program '%s': %s", a->prog, a->sys->why);
-	return skep_fail(err, tag, -ret, "program '%s': %s: %s", a->prog, what,
-			 a->sys->why[0] ? a->sys->why : strerror(-ret));
-}
-
 /* Offers the names of @kind that start with @prefix, without it. */
 static void offer_types(const struct skep_btf *kernel, uint32_t kind, const char *prefix,
 			struct skep_near *near)

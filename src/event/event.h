@@ -27,10 +27,12 @@ enum skep_event_flag {
 	SKEP_EV_PACKET = 1 << 3, /* gets a packet: test run with --pcap */
 	SKEP_EV_NO_AUTO = 1 << 4, /* cannot be attached from its section name alone */
 	SKEP_EV_FRAGS = 1 << 5, /* BPF_F_XDP_HAS_FRAGS */
+	SKEP_EV_ONCE = 1 << 6, /* waits for no event: iterators, syscall programs */
 };
 
 struct skep_attach;
 struct skep_links;
+struct skep_usdt;
 
 struct skep_event_def {
 	const char *sec; /* "tracepoint": matches "tracepoint", and "tracepoint/..." if args */
@@ -63,8 +65,18 @@ struct skep_attach {
 	int prog_fd;
 	/* What the user asked for. */
 	pid_t pid; /* uprobes and perf events of this process and its children; -1: all */
+	/*
+	 * The program leaves out other tasks by itself (skep_load_opts.scope_tasks).
+	 * Without it a uprobe of @pid sees that process only, not its children.
+	 */
+	bool filtered;
 	int ifindex; /* xdp, tc; 0: not given */
 	uint64_t frequency; /* perf_event: samples a second; 0: the default (99) */
+	const char *cgroup; /* folder of a control group; NULL: not given */
+	const char *hook; /* netfilter: "input", "prerouting", ...; NULL: not given */
+	/* What the object brings. */
+	const int *sockmap_fd; /* its only SOCKMAP or SOCKHASH; NULL: none, or several */
+	struct skep_usdt *usdt; /* NULL: it does not include bpf/usdt.bpf.h */
 	struct skep_log *log;
 };
 
@@ -78,6 +90,13 @@ void skep_links_deinit(struct skep_links *links, struct skep_sys *sys);
 
 /* Attaches by the row of @a.  On failure nothing stays attached.  0 or -errno. */
 int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, struct skep_err *err);
+
+/*
+ * Walks the iterator attached as @link once; @put gets its text piece by
+ * piece.  0 or -errno.
+ */
+int skep_iter_read(struct skep_sys *sys, int link, void (*put)(void *ctx, const char *, size_t),
+		   void *ctx, struct skep_err *err);
 
 /*
  * The BTF type id a program of @def attaches to ("sched_switch" for

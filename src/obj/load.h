@@ -58,6 +58,14 @@ int skep_load(struct skep_loaded **loaded, struct skep_obj *obj, struct skep_sys
 /* Detaches and closes everything.  NULL-safe. */
 void skep_loaded_destroy(struct skep_loaded *loaded);
 
+/*
+ * Attaches the loaded program @prog to what its section name says.  Of @how
+ * the user's wishes are taken (pid, ifindex, frequency, cgroup, hook, log).
+ * 0 or -errno.
+ */
+int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog,
+		       const struct skep_attach *how, struct skep_err *err);
+
 /* Adds the process @tgid, and from then on its descendants, to the scope set. */
 int skep_loaded_scope_add(struct skep_loaded *loaded, pid_t tgid, struct skep_err *err);
 

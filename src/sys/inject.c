@@ -71,6 +71,13 @@ static int inject_watch(struct skep_sys *sys, int fd)
 	return passed(in, in->inner->ops->watch(in->inner, fd));
 }
 
+static int inject_read(struct skep_sys *sys, int fd, void *data, size_t len)
+{
+	struct injector *in = (struct injector *)sys;
+
+	return passed(in, skep_sys_read(in->inner, fd, data, len));
+}
+
 static int inject_close(struct skep_sys *sys, int fd)
 {
 	struct injector *in = (struct injector *)sys;
@@ -113,6 +120,7 @@ static const struct skep_sys_ops inject_ops = {
 	.map = inject_map,
 	.wait = inject_wait,
 	.watch = inject_watch,
+	.read = inject_read,
 	.close = inject_close,
 	.spawn = inject_spawn,
 	.release = inject_release,

@@ -168,6 +168,17 @@ static int kernel_wait(struct skep_sys *sys, int timeout_ms)
 	return n;
 }
 
+static int kernel_read(struct skep_sys *sys, int fd, void *data, size_t len)
+{
+	ssize_t n;
+
+	sys->why[0] = '\0';
+	do {
+		n = read(fd, data, len);
+	} while (n < 0 && errno == EINTR);
+	return n < 0 ? -errno : (int)n;
+}
+
 static int kernel_close(struct skep_sys *sys, int fd)
 {
 	struct skep_kernel *k = (struct skep_kernel *)sys;
@@ -282,6 +293,7 @@ static const struct skep_sys_ops kernel_ops = {
 	.map = kernel_map,
 	.wait = kernel_wait,
 	.watch = kernel_watch,
+	.read = kernel_read,
 	.close = kernel_close,
 	.spawn = kernel_spawn,
 	.release = kernel_release,

@@ -30,6 +30,9 @@ int skep_kernel_tracefs(struct skep_kernel *k);
 /* The id of a tracepoint, or -errno with why (near names when it does not exist). */
 int skep_kernel_tracepoint_id(struct skep_kernel *k, const char *category, const char *name);
 
+/* Leaves the sentence for a raw tracepoint that does not exist, with near names. */
+void skep_kernel_why_raw_tracepoint(struct skep_kernel *k, const char *name);
+
 int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev);
 
 /* Has bpf_printk()'s lines of @cpu come to buffer @fd; until _del of all.  0 or -errno. */

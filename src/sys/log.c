@@ -166,8 +166,8 @@ static int log_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsigned
 
 static void put_event(struct skep_buf *buf, const struct skep_event *ev)
 {
-	static const char *const names[] = {"TRACEPOINT", "UPROBE", "PERF",
-					    "OUTPUT",	  "PRINTK", "TASKS"};
+	static const char *const names[] = {"TRACEPOINT", "UPROBE", "PERF",    "OUTPUT",   "PRINTK",
+					    "TASKS",	  "KPROBE", "PACKETS", "FUNCTIONS"};
 
 	skep_buf_printf(buf, "event(%s, {",
 			ev->kind < SKEP_ARRAY_SIZE(names) ? names[ev->kind] : "?");
@@ -182,6 +182,12 @@ static void put_event(struct skep_buf *buf, const struct skep_event *ev)
 		skep_buf_printf(buf, "type=%u, config=%" PRIu64 ", %s=%" PRIu64 ", ", ev->perf.type,
 				ev->perf.config, ev->perf.freq ? "freq" : "period",
 				ev->perf.period);
+	if (ev->kind == SKEP_EVENT_KPROBE)
+		skep_buf_printf(buf, "func=\"%s\", offset=%#" PRIx64 ", ret=%d, ", ev->kprobe.func,
+				ev->kprobe.offset, ev->kprobe.ret);
+	if (ev->kind == SKEP_EVENT_PACKETS)
+		skep_buf_printf(buf, "ifindex=%d, prog_fd=%d, ", ev->packets.ifindex,
+				ev->packets.prog_fd);
 	skep_buf_printf(buf, "pid=%d, cpu=%d, inherit=%d})", ev->pid, ev->cpu, ev->inherit);
 }
 
@@ -223,6 +229,15 @@ static int log_watch(struct skep_sys *sys, int fd)
 
 	skep_buf_printf(&buf, "watch(%d)", fd);
 	return (int)told(l, &buf, l->inner->ops->watch(l->inner, fd));
+}
+
+static int log_read(struct skep_sys *sys, int fd, void *data, size_t len)
+{
+	struct logger *l = (struct logger *)sys;
+	struct skep_buf buf = SKEP_BUF_INIT;
+
+	skep_buf_printf(&buf, "read(%d, %zu)", fd, len);
+	return (int)told(l, &buf, skep_sys_read(l->inner, fd, data, len));
 }
 
 static int log_close(struct skep_sys *sys, int fd)
@@ -281,6 +296,7 @@ static const struct skep_sys_ops log_ops = {
 	.map = log_map,
 	.wait = log_wait,
 	.watch = log_watch,
+	.read = log_read,
 	.close = log_close,
 	.spawn = log_spawn,
 	.release = log_release,

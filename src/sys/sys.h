@@ -15,6 +15,7 @@
 #ifndef SKEP_SYS_SYS_H
 #define SKEP_SYS_SYS_H
 
+#include <errno.h>
 #include <linux/bpf.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,6 +43,12 @@ enum skep_event_kind {
 	SKEP_EVENT_PRINTK,
 	/* A buffer of PERF_RECORD_MMAP2, COMM, FORK and EXIT records of `pid`; map() it. */
 	SKEP_EVENT_TASKS,
+	/* A function of the kernel, at an offset or at return (perf event). */
+	SKEP_EVENT_KPROBE,
+	/* The packets of a network device for a socket filter program: runs while open. */
+	SKEP_EVENT_PACKETS,
+	/* Not an event: a text to read(), a line a kernel function that can be probed. */
+	SKEP_EVENT_FUNCTIONS,
 };
 
 /* What to open.  Strings are borrowed for the call. */
@@ -66,6 +73,15 @@ struct skep_event {
 			uint64_t period; /* events, or Hz if `freq` */
 			bool freq;
 		} perf;
+		struct {
+			const char *func;
+			uint64_t offset; /* of the instruction from the function's start, bytes */
+			bool ret; /* at return */
+		} kprobe;
+		struct {
+			int ifindex; /* 0: all devices */
+			int prog_fd;
+		} packets;
 	};
 };
 
@@ -116,6 +132,9 @@ struct skep_sys_ops {
 
 	/* Has wait() return also when the system file descriptor @fd is readable. */
 	int (*watch)(struct skep_sys *sys, int fd);
+
+	/* Reads from an iterator or a text: bytes, 0 at the end, or -errno. */
+	int (*read)(struct skep_sys *sys, int fd, void *buf, size_t len);
 
 	int (*close)(struct skep_sys *sys, int fd);
 
@@ -171,6 +190,12 @@ static inline void *skep_sys_map(struct skep_sys *sys, int fd, off_t off, size_t
 static inline int skep_sys_wait(struct skep_sys *sys, int timeout_ms)
 {
 	return sys->ops->wait(sys, timeout_ms);
+}
+
+/* -EOPNOTSUPP of an engine that opens nothing to read. */
+static inline int skep_sys_read(struct skep_sys *sys, int fd, void *buf, size_t len)
+{
+	return sys->ops->read ? sys->ops->read(sys, fd, buf, len) : -EOPNOTSUPP;
 }
 
 /* Closes an engine's descriptor; does nothing for negative ones. */

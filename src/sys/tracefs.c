@@ -97,6 +97,42 @@ static void near_names(struct skep_kernel *k, int dir, const char *category, con
 			skep_near_text(&near, text, sizeof(text)));
 }
 
+/* Offers what stands in @category of tracefs' folder @events. */
+static void add_names(int events, const char *category, struct skep_near *near)
+{
+	int fd = openat(events, category, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *ent;
+
+	while (d && (ent = readdir(d)))
+		if (ent->d_type == DT_DIR && ent->d_name[0] != '.')
+			skep_near_add(near, ent->d_name);
+	if (d)
+		closedir(d);
+	else if (fd >= 0)
+		close(fd);
+}
+
+void skep_kernel_why_raw_tracepoint(struct skep_kernel *k, const char *name)
+{
+	int dir = skep_kernel_tracefs(k), fd;
+	struct skep_near near;
+	struct dirent *ent;
+	char text[400];
+	DIR *d;
+
+	skep_near_init(&near, name);
+	fd = dir < 0 ? -1 : openat(dir, "events", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	d = fd < 0 ? NULL : fdopendir(fd);
+	while (d && (ent = readdir(d)))
+		if (ent->d_type == DT_DIR && ent->d_name[0] != '.')
+			add_names(fd, ent->d_name, &near);
+	if (d)
+		closedir(d);
+	skep_kernel_why(k, "there is no raw tracepoint '%s' in this kernel%s", name,
+			skep_near_text(&near, text, sizeof(text)));
+}
+
 int skep_kernel_tracepoint_id(struct skep_kernel *k, const char *category, const char *name)
 {
 	int dir = skep_kernel_tracefs(k);

@@ -26,6 +26,39 @@
 #define BPF_TRACE_KPROBE_SESSION    56 /* 6.10 */
 #define BPF_TRACE_UPROBE_SESSION    57 /* 6.13 */
 
+/*
+ * LINK_CREATE as of 6.13, behind the four fields that every kind has: what
+ * stands in union bpf_attr, with the members that 6.1's header lacks.
+ */
+struct skep_link_create {
+	uint32_t prog_fd;
+	uint32_t target; /* descriptor or ifindex */
+	uint32_t attach_type;
+	uint32_t flags;
+	union {
+		struct {
+			uint64_t cookie;
+		} perf_event;
+		struct {
+			uint64_t info; /* union bpf_iter_link_info */
+			uint32_t info_len;
+		} iter;
+		struct {
+			uint32_t flags, cnt;
+			uint64_t syms, addrs, cookies;
+		} kprobe_multi; /* 5.18 */
+		struct {
+			uint32_t pf, hooknum;
+			int32_t priority;
+			uint32_t flags;
+		} netfilter; /* 6.4 */
+		struct {
+			uint64_t path, offsets, ref_ctr_offsets, cookies;
+			uint32_t cnt, flags, pid;
+		} uprobe_multi; /* 6.6 */
+	};
+};
+
 /* Program types and commands after 6.1. */
 #define BPF_PROG_TYPE_NETFILTER	   32 /* 6.4 */
 #define BPF_TOKEN_CREATE	   36 /* 6.9 */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/near.h"
 #include "sys/kernel.h"
 #include "sys/uapi.h"
 
@@ -78,6 +79,20 @@ static int prog_cap(const union bpf_attr *attr)
 	}
 }
 
+/* Which capability a kind of link wants besides CAP_BPF. */
+static int link_cap(uint32_t attach_type)
+{
+	switch (attach_type) {
+	case BPF_PERF_EVENT:
+	case BPF_TRACE_KPROBE_MULTI:
+	case BPF_TRACE_KPROBE_SESSION:
+	case BPF_TRACE_UPROBE_MULTI:
+	case BPF_TRACE_UPROBE_SESSION:
+	case BPF_TRACE_ITER: return CAP_PERFMON;
+	default: return CAP_NET_ADMIN; /* networks and control groups */
+	}
+}
+
 static const char *cap_name(int cap)
 {
 	return cap == CAP_PERFMON     ? "CAP_PERFMON"
@@ -93,20 +108,23 @@ int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *at
 
 	if (ret == -ENOSYS)
 		skep_kernel_why(k, "this kernel was built without bpf(2) (CONFIG_BPF_SYSCALL)");
+	if (ret == -ENOENT && cmd == BPF_RAW_TRACEPOINT_OPEN && attr->raw_tracepoint.name)
+		skep_kernel_why_raw_tracepoint(k, (char *)(uintptr_t)attr->raw_tracepoint.name);
 	if (ret != -EPERM)
 		return ret;
 	if (cmd == BPF_PROG_LOAD)
 		second = prog_cap(attr);
-	else if (cmd == BPF_LINK_CREATE && attr->link_create.attach_type == BPF_XDP)
+	else if (cmd == BPF_LINK_CREATE)
+		second = link_cap(attr->link_create.attach_type);
+	else if (cmd == BPF_PROG_ATTACH)
 		second = CAP_NET_ADMIN;
-	else if (cmd == BPF_LINK_CREATE || cmd == BPF_RAW_TRACEPOINT_OPEN)
+	else if (cmd == BPF_RAW_TRACEPOINT_OPEN)
 		second = CAP_PERFMON;
 	else if (cmd >= BPF_PROG_GET_NEXT_ID && cmd <= BPF_MAP_GET_FD_BY_ID)
 		second = CAP_SYS_ADMIN;
 	if (skep_kernel_has_cap(CAP_SYS_ADMIN) ||
 	    (skep_kernel_has_cap(CAP_BPF) && (second < 0 || skep_kernel_has_cap(second)))) {
-		if (!locked_down(k) && cmd != BPF_PROG_LOAD && cmd != BPF_MAP_UPDATE_ELEM &&
-		    cmd != BPF_MAP_FREEZE)
+		if (!locked_down(k) && cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_FREEZE)
 			skep_kernel_why(k, "the kernel forbids it although the capabilities are "
 					   "there: a security module or the container's seccomp "
 					   "filter may stand in the way");
@@ -139,6 +157,9 @@ static const char *event_name(const struct skep_event *ev)
 	case SKEP_EVENT_OUTPUT: return "a perf buffer";
 	case SKEP_EVENT_PRINTK: return "the bpf_printk buffer";
 	case SKEP_EVENT_TASKS: return "a buffer of process records";
+	case SKEP_EVENT_KPROBE: return "a kprobe";
+	case SKEP_EVENT_PACKETS: return "a packet socket";
+	case SKEP_EVENT_FUNCTIONS: return "the list of functions";
 	}
 	return "an event";
 }
@@ -163,6 +184,48 @@ static void why_permission(struct skep_kernel *k, const struct skep_event *ev)
 			first_line("/proc/sys/kernel/perf_event_paranoid", value, sizeof(value)));
 }
 
+/* Reads the name out of a line "ADDRESS TYPE NAME [MODULE]" of kallsyms; NULL: no function. */
+static const char *function_name(char *line)
+{
+	char *p = strchr(line, ' ');
+
+	if (!p || !strchr("tTwW", p[1]) || p[2] != ' ')
+		return NULL;
+	p += 3;
+	p[strcspn(p, "\t\n ")] = '\0';
+	return p;
+}
+
+static void why_no_function(struct skep_kernel *k, const char *func)
+{
+	FILE *f = fopen("/proc/kallsyms", "re");
+	char line[640], text[320];
+	bool parts = false, there = false;
+	struct skep_near near;
+	size_t len = strlen(func);
+	const char *name;
+
+	skep_near_init(&near, func);
+	while (f && fgets(line, sizeof(line), f)) {
+		name = function_name(line);
+		if (!name)
+			continue;
+		there |= !strcmp(name, func);
+		if (strncmp(name, func, len) == 0 && name[len] == '.')
+			parts = true;
+		skep_near_add(&near, name);
+	}
+	if (f)
+		fclose(f);
+	if (there)
+		skep_kernel_why(k, "the kernel finds no single function '%s' to probe", func);
+	else
+		skep_kernel_why(k, "this kernel has no function '%s'%s%s", func,
+				parts ? " (the compiler left only parts of it)"
+				      : " (it may have been inlined into its callers)",
+				skep_near_text(&near, text, sizeof(text)));
+}
+
 int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, int ret)
 {
 	switch (ret) {
@@ -180,9 +243,19 @@ int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, in
 					ev->perf.type, (unsigned long long)ev->perf.config);
 		else if (ev->kind == SKEP_EVENT_UPROBE)
 			skep_kernel_why(k, "%s: %s", ev->uprobe.path, strerror(-ret));
+		else if (ev->kind == SKEP_EVENT_KPROBE)
+			why_no_function(k, ev->kprobe.func);
 		break;
 	case -EINVAL:
+	case -EILSEQ:
+	case -EADDRNOTAVAIL:
 	case -EIO:
+		if (ev->kind == SKEP_EVENT_KPROBE)
+			skep_kernel_why(k,
+					"the kernel lets nobody probe %s+%#llx: no instruction "
+					"starts there, or the function is one that probes need "
+					"themselves (kprobes/blacklist in debugfs)",
+					ev->kprobe.func, (unsigned long long)ev->kprobe.offset);
 		if (ev->kind == SKEP_EVENT_UPROBE)
 			skep_kernel_why(k, "%s: no instruction can be probed at file offset %#llx",
 					ev->uprobe.path, (unsigned long long)ev->uprobe.offset);

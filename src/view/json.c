@@ -78,6 +78,15 @@ static void json_line(struct skep_view *view, const struct skep_view_line *line)
 	end(view, o);
 }
 
+static void json_iter(struct skep_view *view, const char *prog, const char *text, size_t len)
+{
+	json_object *o = begin(view, "iter");
+
+	json_object_object_add(o, "prog", json_object_new_string(prog));
+	json_object_object_add(o, "text", json_object_new_string_len(text, (int)len));
+	end(view, o);
+}
+
 static void add_frame(void *ctx, const char *text)
 {
 	json_object_array_add(ctx, json_object_new_string(text));
@@ -195,6 +204,7 @@ const struct skep_view_ops skep_view_json = {
 	.name = "json",
 	.record = json_record,
 	.line = json_line,
+	.iter = json_iter,
 	.table = json_table,
 	.variables = json_variables,
 	.verdict = json_verdict,

@@ -177,6 +177,12 @@ static void text_record(struct skep_view *view, const struct skep_view_record *r
 		put_stacks(view, &s->columns, &s->columns, rec->data, rec->data);
 }
 
+static void text_iter(struct skep_view *view, const char *prog, const char *text, size_t len)
+{
+	(void)prog;
+	fprintf(view->out, "%.*s\n", (int)len, text);
+}
+
 static void text_line(struct skep_view *view, const struct skep_view_line *line)
 {
 	fprintf(view->out, "%s%s%.*s\n", view->engine ? view->engine : "", view->engine ? ": " : "",
@@ -342,6 +348,7 @@ const struct skep_view_ops skep_view_text = {
 	.name = "text",
 	.record = text_record,
 	.line = text_line,
+	.iter = text_iter,
 	.table = text_table,
 	.variables = text_variables,
 	.verdict = text_verdict,

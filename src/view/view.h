@@ -46,6 +46,8 @@ struct skep_view_ops {
 	const char *name; /* "text", "json" */
 	void (*record)(struct skep_view *view, const struct skep_view_record *rec);
 	void (*line)(struct skep_view *view, const struct skep_view_line *line);
+	/* A line, len bytes without newline, that iterator @prog wrote. */
+	void (*iter)(struct skep_view *view, const char *prog, const char *text, size_t len);
 	void (*table)(struct skep_view *view, const struct skep_table *table);
 	void (*variables)(struct skep_view *view, const struct skep_table *table);
 	void (*verdict)(struct skep_view *view, const struct skep_view_verdict *verdict);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Attaching a loaded program: its section's row, with what its object brings. */
+#include "base/cleanup.h"
+#include "obj/load_int.h"
+
+static const int *only_sockmap(const struct skep_loaded *loaded)
+{
+	const int *found = NULL;
+	uint32_t i;
+
+	for (i = 0; i < loaded->nr_maps; i++) {
+		uint32_t type = loaded->maps[i].spec->type;
+
+		if (type != BPF_MAP_TYPE_SOCKMAP && type != BPF_MAP_TYPE_SOCKHASH)
+			continue;
+		if (found || loaded->maps[i].fd < 0)
+			return NULL;
+		found = &loaded->maps[i].fd;
+	}
+	return found;
+}
+
+int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog,
+		       const struct skep_attach *how, struct skep_err *err)
+{
+	const struct skep_load *load = loaded->priv;
+	struct skep_attach a = *how;
+
+	a.sys = loaded->sys;
+	a.def = prog->spec->event;
+	a.args = prog->spec->args;
+	a.prog = prog->spec->name;
+	a.prog_fd = prog->fd;
+	a.filtered = load->scope_map != SKEP_NO_MAP && a.def->flags & SKEP_EV_TASK;
+	a.sockmap_fd = only_sockmap(loaded);
+	return skep_attach_prog(&a, &prog->links, err);
+}

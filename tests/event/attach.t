@@ -1,0 +1,174 @@
+#!/usr/bin/python3
+# Every kind of section that skep attaches, triggered a known number of times.
+# What this kernel lacks is skipped after asking the kernel, not skep.  The
+# same file runs on the machine's own kernel and in the guests:
+# scripts/guest 6.12 -- env SKEP=build/skep tests/event/attach.t
+import glob
+import sys
+
+sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
+from skeptest import *  # noqa: E402
+
+if not shutil.which("clang"):
+    skip_all("no clang")
+if not ROOT:
+    skip_all("not root")
+target = f"{dir}/target"
+if subprocess.run(["cc", "-O1", "-w", "-o", target, TOP + "/tests/event/target.c"]).returncode:
+    skip_all("no C compiler")
+os.chmod(target, 0o755)
+
+with open("/proc/kallsyms") as f:
+    KERNEL = {line.split()[2] for line in f}
+
+
+def build(name, body, *flags):
+    """An object with a counter and a program for each (variable, section) of @body, or text."""
+    src = f"{dir}/{name}.bpf.c"
+    with open(src, "w") as f:
+        f.write("#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
+                'char LICENSE[] SEC("license") = "GPL";\n')
+        if isinstance(body, str):
+            f.write(body)
+        else:
+            for var, sec, ret in body:
+                f.write(f'__u64 {var};\nSEC("{sec}") int prog_{var}(void *ctx)\n'
+                        f"{{ __sync_fetch_and_add(&{var}, 1); return {ret}; }}\n")
+    obj = f"{dir}/{name}.bpf.o"
+    r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
+                        "-I/usr/include/x86_64-linux-gnu", *flags, "-c", src, "-o", obj],
+                       capture_output=True, text=True)
+    if r.returncode:
+        ok(False, f"{name}: compiles", r.stderr)
+    return obj
+
+
+def run(obj, *cmd, options=()):
+    args = ["run", "--json", "--engine", "kernel", *options, obj]
+    status, out, err = skep(args + (["--", *cmd] if cmd else []), timeout=120)
+    rows = [json.loads(l) for l in out.splitlines()]
+    got = {r["name"]: r["value"] for r in rows if r.get("type") == "variable"}
+    return status, got, err, rows
+
+
+def counts(obj, want, what, *cmd, options=()):
+    status, got, err, _ = run(obj, *cmd, options=options)
+    for name, n in want.items():
+        is_(got.get(name, 0), n, f"{what}: {name} counts {n}", f"status {status}", err)
+
+
+def loads(obj):
+    """Whether libbpf gets the object into this kernel."""
+    pin = f"/sys/fs/bpf/skep-{os.getpid()}"
+    r = subprocess.run(["bpftool", "prog", "load", obj, pin], capture_output=True, text=True)
+    if os.path.exists(pin):
+        os.unlink(pin)
+    return r.returncode == 0
+
+
+CALLS = (target, "calls", "5", "2")  # 5 in each of three processes
+
+# Kernel functions.
+FUNC = "__x64_sys_getpgid"
+obj = build("kprobe", [("entry", f"kprobe/{FUNC}", 0), ("ret", f"kretprobe/{FUNC}", 0),
+                       ("call", "ksyscall/getpgid", 0), ("back", "kretsyscall/getpgid", 0)])
+typo = build("typo", [("x", "kprobe/do_unlinkatt", 0)])
+if os.path.exists("/sys/bus/event_source/devices/kprobe"):
+    counts(obj, dict.fromkeys(("entry", "ret", "call", "back"), 15), "kprobe", *CALLS)
+    off = build("offset", [("at", f"kprobe/{FUNC}+0x4", 0)])
+    status, got, err, _ = run(off, *CALLS)
+    ok(got.get("at") == 15 or "lets nobody probe" in err, "kprobe: an offset, or why not", err)
+    status, got, err, _ = run(typo, "true")
+    ok("no function 'do_unlinkatt'" in err and "did you mean do_unlinkat" in err,
+       "kprobe: near names", err)
+else:
+    skip("kprobe, kretprobe, ksyscall, kretsyscall", "this kernel has no kprobes")
+    status, got, err, _ = run(typo, "true")
+    ok(status == 4 and "no kprobes" in err and "fentry/" in err,
+       "kprobe: says what works instead", err)
+
+obj = build("kmulti", [("entry", "kprobe.multi/__x64_sys_getpgi?", 0),
+                       ("ret", "kretprobe.multi/__x64_sys_*pgid", 0),
+                       ("one", f"kprobe.multi/{FUNC}", 0)])
+if "bpf_kprobe_multi_link_attach" in KERNEL and "register_fprobe_ips" in KERNEL:
+    counts(obj, {"entry": 15, "ret": 15, "one": 15}, "kprobe.multi", *CALLS)
+else:
+    skip("kprobe.multi", "this kernel has no fprobes")
+    status, got, err, _ = run(obj, "true")
+    ok(status == 4 and "CONFIG_FPROBE" in err or "functions that can be probed" in err, "kprobe.multi: says why", err)
+obj = build("ksession", [("both", f"kprobe.session/{FUNC}", 0)])
+if "bpf_session_is_return" in KERNEL and "register_fprobe_ips" in KERNEL:
+    counts(obj, {"both": 30}, "kprobe.session", *CALLS)
+else:
+    skip("kprobe.session", "this kernel has no kprobe sessions")
+
+# Typed: fentry and its like, security hooks.
+obj = build("fentry", [("entry", f"fentry/{FUNC}", 0), ("leave", f"fexit/{FUNC}", 0)])
+mod = build("fmod", [("modify", "fmod_ret/security_task_getpgid", 0)])
+one = build("one", [("entry", f"fentry/{FUNC}", 0)])
+lsm = build("lsm", [("hook", "lsm/task_getpgid", 0)])
+if loads(one):
+    counts(obj, {"entry": 15, "leave": 15}, "fentry and fexit", *CALLS)
+    counts(mod, {"modify": 15}, "fmod_ret", *CALLS)
+    deny = build("deny", [("modify", "fmod_ret/security_task_getpgid", -1)])
+    status, got, err, _ = run(deny, "python3", "-c",
+                              "import os\ntry: os.getpgid(os.getpid())\n"
+                              "except PermissionError: os._exit(9)")
+    ok("exited with status 9" in err, "fmod_ret: its value is what the call returns", err)
+    counts(lsm, {"hook": 15}, "lsm", *CALLS)
+else:
+    skip("fentry, fexit, fmod_ret, lsm", "this kernel does not let libbpf load them either")
+    status, got, err, _ = run(one, "true")
+    ok(status and len(err) > 40, "fentry: says why not", err)
+
+# Iterators.
+obj = build("iter", """
+struct seq_file; struct task_struct { int pid; int tgid; char comm[16]; }
+__attribute__((preserve_access_index));
+struct bpf_iter_meta { struct seq_file *seq; } __attribute__((preserve_access_index));
+struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }
+__attribute__((preserve_access_index));
+SEC("iter/task") int tasks(struct bpf_iter__task *ctx)
+{ static const char fmt[] = "pid %d\\n"; struct task_struct *t = ctx->task; __u64 arg;
+if (t) { arg = t->pid; bpf_seq_printf(ctx->meta->seq, fmt, sizeof(fmt), &arg, sizeof(arg)); }
+return 0; }
+""")
+status, got, err, rows = run(obj)
+pids = [r["text"] for r in rows if r["type"] == "iter"]
+ok(status == 0 and f"pid {os.getpid()}" in pids and len(pids) > 5, "iter: walks all tasks", err)
+status, out, err = skep(["run", "--engine", "kernel", "-p", str(os.getpid()), obj])
+if "bpf_iter_task_link_info" in KERNEL or "bpf_iter_attach_task" in KERNEL:
+    is_(out, f"pid {os.getpid()}\n", "iter: -p asks for one process", err)
+else:
+    skip("iter: -p", "this kernel's iterators take no parameters")
+
+# Functions of programs: children are seen, strangers are not.
+flag = f"{dir}/flag"
+open(flag, "w").close()
+stranger = subprocess.Popen([target, "wait", flag])
+obj = build("uprobe", [("entry", f"uprobe/{target}:work", 0), ("ret", f"uretprobe/{target}:work", 0)])
+counts(obj, {"entry": 15, "ret": 15}, "uprobe", *CALLS)
+obj = build("umulti", [("entry", f"uprobe.multi/{target}:wor*", 0),
+                       ("ret", f"uretprobe.multi/{target}:w?rk", 0)])
+if "bpf_uprobe_multi_link_attach" in KERNEL:
+    counts(obj, {"entry": 15, "ret": 15}, "uprobe.multi", *CALLS)
+else:
+    skip("uprobe.multi", "this kernel has no uprobe.multi links")
+    status, got, err, _ = run(obj, "true")
+    ok(status == 4 and "Linux 6.6" in err, "uprobe.multi: says which kernel has it", err)
+obj = build("usession", [("both", f"uprobe.session/{target}:work", 0)])
+if "bpf_uprobe_multi_link_attach" in KERNEL and \
+        tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 13):
+    counts(obj, {"both": 30}, "uprobe.session", *CALLS)
+else:
+    skip("uprobe.session", "this kernel has no uprobe sessions")
+os.unlink(flag)
+stranger.wait()
+
+# Run once.
+obj = build("once", [("ran", "syscall", 7)])
+status, got, err, _ = run(obj)
+ok(status == 0 and got.get("ran") == 1 and "returned 7" in err, "syscall: runs once", err, got)
+
+exec(open(TOP + "/tests/event/net.py").read())
+done()

@@ -1,0 +1,93 @@
+# The packet, socket and control group half of attach.t, in a network namespace of its own.
+CLONE_NEWNET = 0x40000000
+import ctypes  # noqa: E402
+
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.unshare(CLONE_NEWNET) or subprocess.run(["ip", "link", "set", "lo", "up"]).returncode:
+    skip("networks", "no network namespace of one's own")
+    done()
+UDP, TCP = (target, "udp", "6"), (target, "tcp", "3")
+LO = ("--dev", "lo")
+
+obj = build("socket", [("seen", "socket", 0)])
+status, got, err, _ = run(obj, *UDP, options=LO)
+# A packet socket sees each packet of lo twice: going out and coming in.
+is_(got.get("seen"), 12, "socket filter: 6 packets, both ways", err)
+obj = build("tcx", [("inward", "tc/ingress", -1), ("outward", "tcx/egress", -1)])
+tc = build("tc", [("seen", "tc", -1)])
+if "tcx_link_attach" in KERNEL:
+    counts(obj, {"inward": 6, "outward": 6}, "tcx", *UDP, options=LO)
+    status, got, err, _ = run(tc, *UDP, options=LO)
+    ok(got.get("seen") == 6 and "names no direction" in err, "tc: ingress, and says so", err)
+    status, got, err, _ = run(tc, *UDP)
+    ok(status == 1 and "--dev" in err, "tc: needs a device", err)
+else:
+    skip("tcx", "this kernel has no tcx")
+    status, got, err, _ = run(tc, *UDP, options=LO)
+    ok(status == 4 and "Linux 6.6" in err and "clsact" in err, "tc: says how here", err)
+obj = build("netkit", [("first", "netkit/primary", -1), ("second", "netkit/peer", -1)])
+r = subprocess.run("ip link add nk0 type netkit || modprobe netkit 2>/dev/null && "
+                   "ip link add nk0 type netkit", shell=True, capture_output=True, text=True)
+if r.returncode == 0:
+    subprocess.run("ip link set nk0 up", shell=True)
+    status, got, err, _ = run(obj, "true", options=("--dev", "nk0"))
+    is_(status, 0, "netkit: attaches", err)
+else:
+    skip("netkit", "no netkit device can be made here")
+obj = build("nf", [("seen", "netfilter", 1)])
+if "bpf_nf_link_attach" in KERNEL:
+    counts(obj, {"seen": 6}, "netfilter", *UDP, options=("--hook", "input"))
+    status, got, err, _ = run(obj, *UDP)
+    ok(status == 1 and "--hook" in err, "netfilter: needs a place", err)
+else:
+    skip("netfilter", "this kernel has no netfilter links")
+    status, got, err, _ = run(obj, *UDP, options=("--hook", "input"))
+    ok(status, "netfilter: refused", err)
+obj = build("lookup", [("asked", "sk_lookup", 1)])
+counts(obj, {"asked": 3}, "sk_lookup: 3 connections", *TCP)
+obj = build("dissect", [("asked", "flow_dissector", 0)])
+status, got, err, _ = run(obj, *UDP)
+is_(status, 0, "flow_dissector: attaches", err)
+
+mounts = [l.split()[1] for l in open("/proc/mounts") if l.split()[2] == "cgroup2"]
+if not mounts:
+    skip("control groups", "cgroup v2 is not mounted")
+else:
+    group = f"{mounts[0]}/skep-test-{os.getpid()}"
+    os.mkdir(group)
+    CG = ("--cgroup", group)
+    obj = build("cgroup", [
+        ("created", "cgroup/sock_create", 1), ("released", "cgroup/sock_release", 1),
+        ("bound", "cgroup/post_bind4", 1), ("binds", "cgroup/bind4", 1),
+        ("connects", "cgroup/connect4", 1), ("names", "cgroup/getsockname4", 1),
+        ("ingress", "cgroup_skb/ingress", 1), ("egress", "cgroup_skb/egress", 1)])
+    counts(obj, {"created": 7, "released": 7, "bound": 1, "binds": 1, "connects": 6, "names": 1,
+                 "ingress": 6, "egress": 6}, "cgroup", *UDP, group, options=CG)
+    obj = build("ops", """
+__u64 connected, accepted;
+SEC("sockops") int ops(struct bpf_sock_ops *ctx)
+{ if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB) __sync_fetch_and_add(&connected, 1);
+if (ctx->op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) __sync_fetch_and_add(&accepted, 1); return 1; }
+""")
+    counts(obj, {"connected": 3, "accepted": 3}, "sockops", *TCP, group, options=CG)
+    obj = build("msg", """
+struct { __uint(type, BPF_MAP_TYPE_SOCKHASH); __uint(max_entries, 8); __type(key, __u32);
+__type(value, __u64); } socks SEC(".maps");
+__u64 sent;
+SEC("sockops") int ops(struct bpf_sock_ops *ctx)
+{ __u32 k = ctx->local_port; if (ctx->op == BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB)
+bpf_sock_hash_update(ctx, &socks, &k, BPF_ANY); return 1; }
+SEC("sk_msg") int msg(struct sk_msg_md *m) { __sync_fetch_and_add(&sent, 1); return SK_PASS; }
+""")
+    counts(obj, {"sent": 3}, "sk_msg", *TCP, group, options=CG)
+    obj = build("lsmcg", [("sockets", "lsm_cgroup/socket_create", 1)])
+    if "bpf_trampoline_link_cgroup_shim" in KERNEL and loads(lsm):
+        counts(obj, {"sockets": 7}, "lsm_cgroup", *UDP, group, options=CG)
+    else:
+        skip("lsm_cgroup", "this kernel does not have it or let libbpf load lsm programs")
+    obj = build("nowhere", [("x", "cgroup/connect4", 1)])
+    status, got, err, _ = run(obj, "true")
+    ok(status == 1 and "--cgroup" in err, "cgroup: needs a folder", err)
+    status, got, err, _ = run(obj, "true", options=("--cgroup", "/tmp"))
+    ok(status == 1 and "cgroup v2" in err, "cgroup: /tmp is none", err)
+    os.rmdir(group)
