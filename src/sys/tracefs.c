@@ -129,7 +129,7 @@ void skep_kernel_why_raw_tracepoint(struct skep_kernel *k, const char *name)
 			add_names(fd, ent->d_name, &near);
 	if (d)
 		closedir(d);
-	skep_kernel_why(k, "there is no raw tracepoint '%s' in this kernel%s", name,
+	skep_kernel_why(k, "this kernel has no raw tracepoint %s%s", name,
 			skep_near_text(&near, text, sizeof(text)));
 }
 

@@ -102,14 +102,16 @@ static void test_near(void)
 static void test_attach_null(void)
 {
 	const char *args;
-	const struct skep_event_def *def = skep_event_find("kprobe/vfs_read", &args, NULL);
+	const struct skep_event_def *def = skep_event_find("lirc_mode2", &args, NULL);
 	struct skep_attach a = {.def = def, .args = args, .prog = "p"};
 	struct skep_links links = {0};
 
 	ok(skep_attach_prog(&a, &links, &err) == -EOPNOTSUPP && err.tag == SKEP_E_UNSUPPORTED,
 	   "a kind that cannot be attached is unsupported, not wrong");
-	is_str(err.msg, "program 'p': skep cannot attach SEC(\"kprobe\") programs yet",
-	       "and says so");
+	is_str(err.msg,
+	       "program 'p': a SEC(\"lirc_mode2\") program is attached to an infrared receiver, by "
+	       "`ir-keytable`",
+	       "and says who can");
 	skep_err_deinit(&err);
 }
 

@@ -673,17 +673,18 @@ int main(void)
 		sys, "tp/syscalls/sys_enter_getpid2",
 		"program 'test': this kernel has no tracepoint syscalls/sys_enter_getpid2; did you "
 		"mean sys_enter_getpid, sys_enter_getgid or sys_enter_getpgid?");
-	test_refusal(sys, "raw_tp/sys_entr",
-		     "program 'test': there is no raw tracepoint 'sys_entr' "
-		     "in this kernel");
+	test_refusal(sys, "raw_tp/task_newtas",
+		     "program 'test': this kernel has no raw tracepoint task_newtas; did you mean "
+		     "task_newtask?");
 	test_refusal(sys, "tp/nothing",
 		     "program 'test': a tracepoint is CATEGORY/NAME, as in "
 		     "\"tracepoint/sched/sched_switch\", not \"nothing\"");
 	test_refusal(sys, "tp",
 		     "program 'test': SEC(\"tp\") does not say where to attach; "
 		     "write SEC(\"tp/CATEGORY/NAME\")");
-	test_refusal(sys, "kprobe/vfs_read",
-		     "program 'test': skep cannot attach SEC(\"kprobe\") programs yet");
+	test_refusal(sys, "kprobe/+4",
+		     "program 'test': a kprobe is FUNCTION[+OFFSET], as in \"kprobe/do_unlinkat\", "
+		     "not \"+4\"");
 	test_refusal(
 		sys, "uprobe/libc.so.6:mallocc",
 		"program 'test': /lib/x86_64-linux-gnu/libc.so.6: no function 'mallocc'; did you "
