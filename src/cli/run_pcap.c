@@ -105,6 +105,15 @@ static int load_lib(struct pcap_lib *lib, struct skep_err *err)
 	return 0;
 }
 
+/* libpcap names the file in some of its messages. */
+static int fail_file(const char *path, const char *why, struct skep_err *err)
+{
+	bool named = strstr(why, path);
+
+	return skep_fail(err, SKEP_E_SYSTEM, EINVAL, "%s%s%s", named ? "" : path, named ? "" : ": ",
+			 why);
+}
+
 static int open_files(struct packets *p, struct skep_err *err)
 {
 	const struct run_opts *o = &p->run->o;
@@ -113,9 +122,7 @@ static int open_files(struct packets *p, struct skep_err *err)
 
 	p->in = p->lib.open_offline(o->pcap, why);
 	if (!p->in)
-		return skep_fail(err, SKEP_E_SYSTEM, EINVAL, "%s%s%s",
-				 strstr(why, o->pcap) ? "" : o->pcap,
-				 strstr(why, o->pcap) ? "" : ": ", why);
+		return fail_file(o->pcap, why, err);
 	link = p->lib.datalink(p->in);
 	if (link != DLT_EN10MB)
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
@@ -126,8 +133,8 @@ static int open_files(struct packets *p, struct skep_err *err)
 	p->dead = p->lib.open_dead(link, PACKET_MAX + ROOM);
 	p->out = p->dead ? p->lib.dump_open(p->dead, o->pcap_out) : NULL;
 	if (!p->out)
-		return skep_fail(err, SKEP_E_SYSTEM, EIO, "%s: %s", o->pcap_out,
-				 p->dead ? p->lib.geterr(p->dead) : "out of memory");
+		return fail_file(o->pcap_out, p->dead ? p->lib.geterr(p->dead) : "out of memory",
+				 err);
 	return 0;
 }
 

@@ -133,6 +133,20 @@ static void tell_missed(struct run_engine *e, const struct skep_loaded_prog *p)
 			  p->spec->name, (uint64_t)info.recursion_misses);
 }
 
+/* Each program's first was told as it happened; what was collected may be half. */
+static void tell_faults(struct run_engine *e)
+{
+	struct run *run = e->run;
+	uint64_t n = e->sys->faults ? *e->sys->faults : 0;
+
+	if (!n)
+		return;
+	skep_log(&run->cli->log, SKEP_LOG_ERROR,
+		 "%" PRIu64 " run%s of programs ended early, as told above", n, n == 1 ? "" : "s");
+	if (run->status == SKEP_EXIT_OK)
+		run->status = SKEP_EXIT_FAILED;
+}
+
 int run_show_losses(struct run_engine *e, struct skep_err *err)
 {
 	struct skep_loss *losses = NULL;
@@ -149,5 +163,6 @@ int run_show_losses(struct run_engine *e, struct skep_err *err)
 	free(losses);
 	for (i = 0; i < e->loaded->nr_progs; i++)
 		tell_missed(e, &e->loaded->progs[i]);
+	tell_faults(e);
 	return ret;
 }

@@ -226,8 +226,11 @@ static bool find_state(const struct lines *lines, long reason, char *out, size_t
 	return true;
 }
 
-/* The last instructions before line @reason under the source lines they come from. */
-static void tell_path(const struct skep_load *load, const struct skep_image *image,
+/*
+ * The last instructions before line @reason under the source lines they come
+ * from, without the @own first ones, which are the loader's.
+ */
+static void tell_path(const struct skep_load *load, const struct skep_image *image, long own,
 		      const struct lines *lines, long reason, struct skep_buf *buf)
 {
 	const char *file, *text, *base, *last_text = NULL;
@@ -237,6 +240,8 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 	for (i = reason - 1; i >= 0 && n < PATH_INSNS; i--) {
 		if (insn_of(lines->v.data[i]) < 0)
 			continue;
+		if (insn_of(lines->v.data[i]) < own)
+			break;
 		n++;
 		first = i;
 	}
@@ -327,11 +332,11 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 			  load->obj->name, func->name, where, lines.v.data[reason],
 			  advice ? "; " : "", advice ? advice : "");
 	fill_place(err, insn, file, line);
-	tell_path(load, image, &lines, reason, &buf);
-	skep_buf_printf(&buf, "%s\n", lines.v.data[reason]);
+	tell_path(load, image, skep_scope_insns(load, func), &lines, reason, &buf);
+	/* Without a path the sentence says it all. */
+	if (buf.len)
+		skep_buf_printf(&buf, "%s\n", lines.v.data[reason]);
 	if (find_state(&lines, reason, state, sizeof(state)))
 		skep_buf_printf(&buf, "What is known there: %s\n", state);
-	if (advice && !poison)
-		skep_buf_printf(&buf, "What helps: %s.\n", advice);
 	skep_err_take_detail(err, skep_buf_take(&buf));
 }

@@ -115,6 +115,8 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 
 /* scope.c */
 int skep_scope_prepare(struct skep_load *load, struct skep_err *err);
+/* How many instructions it put in front of program @func. */
+long skep_scope_insns(const struct skep_load *load, const struct skep_obj_func *func);
 int skep_scope_start(struct skep_load *load, struct skep_err *err);
 void skep_scope_deinit(struct skep_load *load);
 

@@ -70,13 +70,13 @@ static const int free_pid[] = {24, 12};
 		LDDW(1), MOV(2, 10), ADD_K(2, -4), CALL(BPF_FUNC_map_lookup_elem)
 #define LOOK_UP_MAP 4 /* the instruction that wants the map */
 
+static const struct bpf_insn prologue[] = {
+	LOOK_UP,   {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .off = 2}, MOV_K(0, 0), EXIT,
+	MOV(1, 6),
+};
+
 static int add_prologue(struct skep_load *load, uint32_t func, struct skep_err *err)
 {
-	static const struct bpf_insn prologue[] = {
-		LOOK_UP,     {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .off = 2},
-		MOV_K(0, 0), EXIT,
-		MOV(1, 6),
-	};
 	struct skep_obj_relo relo = {
 		.kind = SKEP_RELO_MAP, .insn = LOOK_UP_MAP, .target = load->scope_map};
 
@@ -90,6 +90,13 @@ static bool is_scoped(const struct skep_load *load, uint32_t func)
 
 	return load->needed[func] && f->is_prog && f->autoload && f->event &&
 	       f->event->flags & SKEP_EV_TASK;
+}
+
+long skep_scope_insns(const struct skep_load *load, const struct skep_obj_func *func)
+{
+	return load->scope_map != SKEP_NO_MAP && is_scoped(load, (uint32_t)(func - load->funcs))
+		       ? (long)SKEP_ARRAY_SIZE(prologue)
+		       : 0;
 }
 
 int skep_scope_prepare(struct skep_load *load, struct skep_err *err)

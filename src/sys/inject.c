@@ -139,6 +139,7 @@ struct skep_sys *skep_sys_inject_create(struct skep_sys *inner, int cmd, int nth
 	in->sys.ops = &in->ops;
 	in->sys.log = inner->log;
 	in->sys.scoped = inner->scoped;
+	in->sys.faults = inner->faults;
 	in->inner = inner;
 	in->cmd = cmd;
 	in->left = nth;

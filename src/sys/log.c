@@ -316,6 +316,7 @@ struct skep_sys *skep_sys_log_create(struct skep_sys *inner, struct skep_log *lo
 	l->sys.ops = &l->ops;
 	l->sys.log = inner->log;
 	l->sys.scoped = inner->scoped;
+	l->sys.faults = inner->faults;
 	l->inner = inner;
 	l->log = log;
 	return &l->sys;

@@ -159,6 +159,8 @@ struct skep_sys {
 	 * was told to watch and no others, so that programs need no filter.
 	 */
 	bool scoped;
+	/* Runs of programs that the engine ended (a bad access, no end in sight), or NULL: none. */
+	const uint64_t *faults;
 	/* The sentence that goes with the last -EOPNOTSUPP or -EPERM, or "". */
 	char why[512];
 };

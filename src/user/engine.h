@@ -57,7 +57,6 @@ struct skep_prog {
 	uint8_t tag[BPF_TAG_SIZE];
 	bool gpl;
 	bool reported; /* a bad access of it was told */
-	uint64_t bad; /* runs that were ended */
 	uint64_t load_ns, run_ns, run_cnt;
 	struct skep_vm_prog *vm;
 	struct bpf_insn *insns; /* as PROG_LOAD got them, map descriptors replaced by ids */
@@ -109,6 +108,7 @@ struct skep_user {
 	struct skep_tracer *tracer; /* made when first asked for */
 	SKEP_VEC(int) watched;
 	SKEP_VEC(struct skep_command *) commands; /* not told to have ended yet */
+	uint64_t faults; /* runs of programs that were ended */
 };
 
 /* One bpf(2) call: the attributes copied, and where results go. */

@@ -8,8 +8,11 @@
 #include "user/trace.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/near.h"
 
 static void update_calls(struct skep_tracer *t)
 {
@@ -96,6 +99,27 @@ int skep_trace_point_scope(struct skep_tracer *t, const struct skep_event *ev,
 	return 0;
 }
 
+/* No such call: which ones may have been meant, with the side that @name has. */
+static int fail_call(const char *name, struct skep_err *err)
+{
+	const char *side = strncmp(name, "sys_exit_", 9) ? "sys_enter_" : "sys_exit_";
+	struct skep_near near;
+	char text[400], other[96];
+	long nr;
+
+	skep_near_init(&near, name);
+	for (nr = 0; nr < SKEP_SYSCALL_MAX; nr++) {
+		if (!skep_syscall_name(nr))
+			continue;
+		snprintf(other, sizeof(other), "%s%s", side, skep_syscall_name(nr));
+		skep_near_add(&near, other);
+	}
+	return skep_fail(err, SKEP_E_NOT_FOUND, ENOENT,
+			 "there is no tracepoint syscalls/%s (the names are the kernel's "
+			 "functions': newstat, not stat)%s",
+			 name, skep_near_text(&near, text, sizeof(text)));
+}
+
 /* "sys_enter_openat": which side, and which call.  0 or -errno. */
 static int parse_call(struct trace_point *tp, const char *name, struct skep_err *err)
 {
@@ -105,10 +129,7 @@ static int parse_call(struct trace_point *tp, const char *name, struct skep_err 
 	if (enter || leave)
 		nr = skep_syscall_nr(name + (enter ? 10 : 9));
 	if (nr < 0)
-		return skep_fail(err, SKEP_E_NOT_FOUND, ENOENT,
-				 "tracepoint syscalls/%s: there is no such system call (the names "
-				 "are the kernel's functions': newstat, not stat)",
-				 name);
+		return fail_call(name, err);
 	tp->kind = enter ? TRACE_ENTER : TRACE_EXIT;
 	tp->nr = nr;
 	return 0;

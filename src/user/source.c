@@ -188,7 +188,7 @@ void skep_prog_ended(struct skep_prog *prog, const struct skep_err *err)
 {
 	char where[160];
 
-	prog->bad++;
+	prog->user->faults++;
 	if (prog->reported)
 		return;
 	prog->reported = true;

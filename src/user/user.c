@@ -339,6 +339,7 @@ struct skep_sys *skep_sys_user_create(struct skep_log *log, const struct skep_us
 	user->sys.ops = &ops;
 	user->sys.log = log;
 	user->sys.scoped = true;
+	user->sys.faults = &user->faults;
 	user->log = log;
 	if (opts)
 		user->opts = *opts;

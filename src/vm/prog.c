@@ -56,7 +56,9 @@ static int decode_helper(const struct decode *d, const struct skep_insn *in,
 			      "programs of this type cannot call %s()", h->name);
 	if (h->gpl && !d->prog->gpl)
 		return refuse(d, SKEP_E_PROG_REJECTED, EINVAL,
-			      "%s() is only for programs with a GPL-compatible licence", h->name);
+			      "%s() is only for programs with a GPL-compatible licence: "
+			      "char LICENSE[] SEC(\"license\") = \"GPL\"",
+			      h->name);
 	out->helper = h;
 	return 0;
 }

@@ -77,6 +77,29 @@ for (i = 0; i < 100000000; i++) x[i & 7] += i; return x[3]; }
     if engine == "kernel":
         expect(on + [source("big", big), "--", "true"], 3, "program 'big'",
                "kernel: a program that runs too long is rejected", who)
+        out, err = expect(on + [source("wild", HEAD + """
+SEC("tracepoint/syscalls/sys_enter_openat")
+int wild(unsigned long *args) { return *(int *)args[2]; }
+"""), "--", "true"], 3, r"wild.bpf.c:6: .*mem access.*bpf_probe_read_user", "kernel: a rejected "
+                          "program: source line, reason, what helps", who)
+        ok("skep.scope" not in err and "r1 = *(u64 *)(r1 +16)" in err,
+           "... the path is the program's own", err)
+        expect(on + [source("gpl", HEAD.replace("Dual BSD/GPL", "BSD") + """
+SEC("tracepoint/syscalls/sys_enter_openat") int gpl(void *c) { bpf_printk("x"); return 0; }
+"""), "--", "true"], 3, r'GPL-restricted.*SEC\("license"\)', "kernel: no GPL licence", who)
+    else:
+        expect(on + [source("wild", HEAD + """
+SEC("tracepoint/syscalls/sys_enter_openat")
+int wild(unsigned long *args) { return *(int *)args[2]; }
+"""), "--", "./target"], 1, r"(?s)'wild': instruction .* reads 4 bytes at 0x\w+: .*wild.bpf.c:6\n"
+               r".*runs? of programs ended early", "user: a bad access ends the run, status 1", who)
+        expect(on + [source("gpl", HEAD.replace("Dual BSD/GPL", "BSD") + """
+SEC("tracepoint/syscalls/sys_enter_openat") int gpl(void *c) { bpf_printk("x"); return 0; }
+"""), "--", "true"], 3, r'GPL-compatible.*SEC\("license"\)', "user: no GPL licence", who)
+    expect(on + [source("call", HEAD + """
+SEC("tracepoint/syscalls/sys_enter_opneat") int call(void *c) { return 0; }
+"""), "--", "true"], 1, "no tracepoint syscalls/sys_enter_opneat.*did you mean sys_enter_openat",
+           f"{engine}: an unknown system call", who)
     expect(on + [source("section", HEAD + 'SEC("tracepoimt/a/b") int p(void *c) { return 0; }\n'),
                  "--", "true"], 1, "tracepoimt.*tracepoint", f"{engine}: an unknown section", who)
     # A full map: counted, by place.
