@@ -288,7 +288,7 @@ static void execute(struct state *s)
 	res->outcome = RAN;
 	res->packet.len = attr.test.data_size_out;
 	res->r0 = attr.test.retval;
-	res->r0_32 = !wrapped(s);
+	res->r0_32 = !wrapped(s) || kernel_r0_is_int(s->test);
 	if (wrapped(s))
 		memcpy(&res->r0, res->mem.data + ctx_size(t) - RESULT_ROOM, sizeof(res->r0));
 }
@@ -340,4 +340,4 @@ static const char *unavailable(void)
 	return NULL;
 }
 
-const struct engine engine_kernel = {"kernel", unavailable, run_kernel};
+const struct engine engine_kernel = {"kernel", unavailable, run_kernel, kernel_lacks};

@@ -88,10 +88,17 @@ struct engine {
 	const char *name;
 	const char *(*unavailable)(void); /* why, or NULL */
 	void (*run)(const struct test *test, struct result *result);
+	const char *(*lacks)(const struct test *test); /* what the case uses; may be NULL */
 };
 
 extern const struct engine engine_checked, engine_trusted, engine_jit_checked, engine_blinded,
 	engine_jit, engine_kernel;
+
+/* Asks the kernel whether it has what the case uses: why not, or NULL. */
+const char *kernel_lacks(const struct test *test);
+
+/* Helpers of maps return 32 bits on older kernels; whether the case calls one here. */
+bool kernel_r0_is_int(const struct test *test);
 
 /* Reads the records of a mapped ring: @prod is the producer page, data behind it. */
 void ring_records(const struct test *test, int map, const void *consumer, const void *producer,

@@ -145,6 +145,8 @@ static void run_case(struct test *t)
 			continue;
 		if (!skip)
 			skip = missing[i];
+		if (!skip && engines[i]->lacks)
+			skip = engines[i]->lacks(t);
 		if (skip) {
 			ok(true, "%s: %s # SKIP %s", t->name, engines[i]->name, skip);
 			continue;

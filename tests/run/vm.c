@@ -341,8 +341,8 @@ static const char *always(void)
 	return NULL;
 }
 
-const struct engine engine_checked = {"checked", always, run_checked};
-const struct engine engine_trusted = {"trusted", always, run_trusted};
-const struct engine engine_jit_checked = {"jit checked", jit_missing, run_jit_checked};
-const struct engine engine_blinded = {"jit blinded", jit_missing, run_blinded};
-const struct engine engine_jit = {"jit", jit_missing, run_jit};
+const struct engine engine_checked = {"checked", always, run_checked, NULL};
+const struct engine engine_trusted = {"trusted", always, run_trusted, NULL};
+const struct engine engine_jit_checked = {"jit checked", jit_missing, run_jit_checked, NULL};
+const struct engine engine_blinded = {"jit blinded", jit_missing, run_blinded, NULL};
+const struct engine engine_jit = {"jit", jit_missing, run_jit, NULL};

@@ -1,0 +1,252 @@
+#!/usr/bin/python3
+# The programs of every BPF tutorial (examples/), each with real work and with
+# what it must show of it.  They need kprobes, fentry, security hooks or block
+# devices: most of this runs in the guests only.
+import ctypes
+import signal
+import socket
+import sys
+
+TESTS = __file__.rsplit("/", 2)[0]
+sys.path[:0] = [TESTS, TESTS + "/cli"]
+from need import lacks  # noqa: E402
+from skeptest import *  # noqa: E402
+
+if lacks("root", "clang"):
+    skip_all(lacks("root", "clang"))
+
+
+def sh(cmd):
+    return subprocess.run(cmd, shell=True, capture_output=True, text=True)
+
+
+def rows_of(out):
+    return [json.loads(l) for l in out.splitlines() if l.startswith("{")]
+
+
+def records(rows):
+    return [r["data"] for r in rows if r.get("type") == "record"]
+
+
+def elements(rows, name):
+    return [(r["key"], r["value"]) for r in rows if r.get("map") == name]
+
+
+def variables(rows):
+    return {r["name"]: r["value"] for r in rows if r.get("type") == "variable"}
+
+
+def run(name, *cmd, options=(), engine="kernel", **kw):
+    """An example with a command: (status, rows, the command's own lines, stderr)."""
+    status, out, err = skep(["run", "--json", "--engine", engine, *options, example(name), "--",
+                             *cmd], timeout=120, **kw)
+    own = [l for l in out.splitlines() if not l.startswith("{")]
+    return status, rows_of(out), own, err
+
+
+def attached(pid):
+    """The links that a skep holds."""
+    n = 0
+    try:
+        for fd in os.listdir(f"/proc/{pid}/fd"):
+            target = os.readlink(f"/proc/{pid}/fd/{fd}")
+            n += "bpf_link" in target or "bpf-raw-tracepoint" in target
+    except OSError:
+        pass
+    return n
+
+
+def observe(name, links, work, *options):
+    """An example that observes everything while work() is done: (status, rows, stderr)."""
+    p = popen(["run", "--json", "--engine", "kernel", *options, example(name)])
+    for i in range(600):
+        if attached(p.pid) >= links or p.poll() is not None:
+            break
+        time.sleep(0.1)
+    time.sleep(0.5)
+    work()
+    p.send_signal(signal.SIGINT)
+    try:
+        out, err = p.communicate(timeout=60)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        out, err = p.communicate()
+        return -99, [], err + "\n(did not end)"
+    return p.returncode, rows_of(out), err
+
+
+def python(code):
+    return ("/usr/bin/python3", "-S", "-c", code)
+
+
+def clones():
+    status, rows, own, err = run("clones", *python(
+        "import os,threading\nkids=[]\n"
+        "for i in range(4):\n p=os.fork()\n if not p: os._exit(0)\n kids.append(p);"
+        "os.waitpid(p,0)\n"
+        "t=threading.Thread(target=lambda: print('thread',threading.get_native_id()))\n"
+        "t.start();t.join()\nprint('kids',os.getpid(),*kids)"))
+    said = {l.split()[0]: list(map(int, l.split()[1:])) for l in own if l.split()}
+    got = records(rows)
+    is_(status, 0, "clones: exit status", err)
+    is_([(r["pid"], r["child"]) for r in got if not r["thread"]],
+        [(said["kids"][0], k) for k in said["kids"][1:]] if "kids" in said else None,
+        "clones: every child once, in order", rows, err)
+    is_([r["child"] for r in got if r["thread"]], said.get("thread"), "clones: the thread")
+
+
+def unix_bytes():
+    status, rows, own, err = run("unix_bytes", *python(
+        "import socket\na,b=socket.socketpair()\n"
+        "for n in (1,100,5000):\n a.sendall(b'x'*n);b.recv(n,socket.MSG_WAITALL)\n"
+        "b.close()\ntry: a.send(b'x')\nexcept BrokenPipeError: pass"))
+    is_(status, 0, "unix_bytes: exit status", err)
+    is_([v for k, v in elements(rows, "unix_sent")], [{"bytes": 5101, "calls": 4, "failed": 1}],
+        "unix_bytes: bytes, calls and failures", rows, err)
+
+
+def tcp_connects():
+    server = socket.create_server(("127.0.0.1", 0))
+    port = server.getsockname()[1]
+    status, rows, own, err = run("tcp_connects", *python(
+        f"import socket\nfor i in range(3): socket.create_connection(('127.0.0.1',{port})).close()\n"
+        "s=socket.socket()\ntry: s.connect(('240.0.0.1',9))\nexcept OSError as e: print(e.errno)\n"
+        "s=socket.socket(socket.AF_INET,socket.SOCK_DGRAM);s.connect(('127.0.0.1',9))"))
+    server.close()
+    is_(status, 0, "tcp_connects: exit status", err)
+    got = [(r["to"], r["port"], r["ret"]) for r in records(rows)]
+    is_(got[:3], [([127, 0, 0, 1], port, 0)] * 3, "tcp_connects: three that worked", rows, err)
+    is_([(a, p, -r) for a, p, r in got[3:]], [([240, 0, 0, 1], 9, int(own[0]) if own else 0)],
+        "tcp_connects: one without a way, and no datagrams", own)
+
+
+def loop_device(image, megabytes):
+    """A loop device of its own over a file in memory: its name and its dev_t."""
+    with open(image, "wb") as f:
+        f.truncate(megabytes << 20)
+    name = sh(f"losetup --show -f {image}").stdout.strip()
+    if not name and sh("losetup -f").stdout.strip():
+        spare = sh("losetup -f").stdout.strip()
+        os.mknod(spare, 0o60600, os.makedev(7, int(spare[9:])))
+        name = sh(f"losetup --show -f {image}").stdout.strip()
+    number = os.stat(name).st_rdev
+    return name, os.major(number) << 20 | os.minor(number)
+
+
+def writeback():
+    device, number = loop_device(f"{dir}/ext4.img", 16)
+    there = f"{dir}/mnt"
+    os.mkdir(there)
+    try:
+        made = sh(f"mkfs.ext4 -q -F {device} && mount {device} {there}")
+        if not ok(made.returncode == 0, "writeback: a file system to write to", made.stderr):
+            return
+        inodes = set()
+
+        def work():
+            for i in range(3):
+                with open(f"{there}/file{i}", "w") as f:
+                    f.write("x" * 20000)
+                inodes.add(os.stat(f"{there}/file{i}").st_ino)
+            os.mkdir(f"{there}/folder")
+            sh("sync")
+
+        status, rows, err = observe("writeback", 1, work, "--set", f"device={number}")
+        is_(status, 0, "writeback: exit status", err)
+        got = elements(rows, "written")
+        is_({k["inode"] for k, v in got}, inodes, "writeback: the inodes that sync wrote", rows,
+            err)
+        ok(all(k["device"] == number and v >= 1 for k, v in got), "writeback: of this device", got)
+    finally:
+        sh(f"umount {there}; losetup -d {device}")
+
+
+def block_latency():
+    device, number = loop_device(f"{dir}/loop.img", 4)
+    try:
+        def work():
+            done = sh(f"dd if=/dev/zero of={device} bs=4096 count=24 oflag=direct && "
+                      f"dd if={device} of=/dev/null bs=4096 count=16 iflag=direct")
+            ok(done.returncode == 0, "block_latency: 24 writes and 16 reads", done.stderr)
+
+        status, rows, err = observe("block_latency", 2, work, "--set", f"device={number}")
+        is_(status, 0, "block_latency: exit status", err)
+        slots = [(k, v) for k, v in elements(rows, "latency_us_hist") if v]
+        is_(sum(v for k, v in slots), 40, "block_latency: 40 requests in the histogram", rows, err)
+        is_(elements(rows, "issued"), [], "block_latency: none is left open")
+    finally:
+        sh(f"losetup -d {device}")
+
+
+def execs():
+    command = ("sh", "-c", "/bin/echo one 'two three' '' four; /nonexistent/x y; /bin/true; :")
+    want = [("sh -c " + command[2])[:6 + 63] + "", "/bin/echo one two three  four",
+            "/nonexistent/x y", "/bin/true"]
+    for who, engine in (("root", "kernel"), ("nobody", "user")):
+        status, rows, own, err = run("execs", *command, engine=engine, who=who)
+        is_(status, 0, f"execs in the {engine} engine: exit status", err)
+        got = [r for r in records(rows) if r["args"] != want[0]]
+        is_([(r["args"], r["ret"]) for r in got], [(want[1], 0), (want[2], -2), (want[3], 0)],
+            f"execs in the {engine} engine: arguments and results", rows, err)
+
+
+def unlinks():
+    status, rows, own, err = run("unlinks", "sh", "-c",
+                                 "touch a1 a2; rm a1 a2; rm -f nothing; exec rm nothing2")
+    is_([(r["path"], r["ret"]) for r in records(rows)],
+        [("a1", 0), ("a2", 0)] + [(r["path"], -2) for r in records(rows)[2:]],
+        "unlinks: names and return values", rows, err)
+    ok(len(records(rows)) >= 2, "unlinks: both were seen")
+    is_(variables(rows).get("begun", 0), len(records(rows)), "unlinks: as many entries as returns")
+    status, rows, own, err = run("unlinks", *python(
+        "import os\nfor i in range(5):\n try: os.unlink('/tmp/skep-none-%d' % i)\n"
+        " except FileNotFoundError: pass"))
+    is_([(r["path"], r["ret"]) for r in records(rows)],
+        [(f"/tmp/skep-none-{i}", -2) for i in range(5)], "unlinks: five that fail, exactly", err)
+
+
+def deny_open():
+    secret = f"{dir}/secret"
+    for path in (secret, f"{dir}/open"):
+        with open(path, "w") as f:
+            f.write("text\n")
+    options = ("--set", f"inode={os.stat(secret).st_ino}")
+    flag = f"{dir}/stop"
+    # Somebody else, who must not be hindered: opens it all the time.
+    other = subprocess.Popen(python(
+        "import os,time\nbad=0\n"
+        f"while not os.path.exists({flag!r}):\n"
+        f" try: open({secret!r}).close()\n"
+        " except OSError: bad+=1\n time.sleep(0.01)\nprint(bad)"), stdout=subprocess.PIPE, text=True)
+    status, rows, own, err = run("deny_open", *python(
+        "import os\nfor p in (%r, %r, %r):\n"
+        " try:\n  open(p).close(); print(0)\n except OSError as e: print(e.errno)" %
+        (secret, f"{dir}/open", secret)), options=options)
+    with open(flag, "w"):
+        pass
+    is_(other.communicate(timeout=60)[0], "0\n", "deny_open: others may")
+    is_(own, ["13", "0", "13"], "deny_open: EACCES for the one file only", err)
+    is_(variables(rows).get("denied"), 2, "deny_open: denied twice", rows, err)
+    with open(secret) as f:
+        is_(f.read(), "text\n", "deny_open: afterwards the file is open to all")
+
+
+NEEDS = {
+    clones: ("kprobe",), unix_bytes: ("kprobe",), tcp_connects: ("kprobe",),
+    writeback: ("kprobe", "loop", "ext4", "mkfs.ext4"), block_latency: ("fentry", "loop"),
+    execs: (), unlinks: ("fentry",), deny_open: ("lsm",),
+}
+wanted = sys.argv[1:]
+for test, needs in NEEDS.items():
+    if wanted and test.__name__ not in wanted:
+        continue
+    why = lacks(*needs)
+    if why:
+        skip(test.__name__, why)
+        continue
+    try:
+        test()
+    except Exception as e:  # the others still run
+        import traceback
+        ok(False, f"{test.__name__}: runs to its end", traceback.format_exc(), e)
+done()
