@@ -20,6 +20,11 @@ check:
 test: all
 	BUILD=$(BUILD) scripts/test
 
+# The same on stock kernels 6.1 and 6.12 under QEMU; part of check.
+check-guest: all
+	scripts/deps check
+	BUILD=$(BUILD) scripts/check-guest
+
 bench: all
 	scripts/deps bench
 	BUILD=$(BUILD) bench/run
@@ -30,4 +35,4 @@ install: all
 clean:
 	rm -rf build build-*
 
-.PHONY: all demo check test bench install clean
+.PHONY: all demo check test check-guest bench install clean

@@ -10,9 +10,9 @@
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
-#define ARGS 16 /* of them are shown, */
+#define ARGS	 16 /* of them are shown, */
 #define ARG_SIZE 64 /* each up to this length with its NUL, */
-#define ROOM 256 /* together up to this one */
+#define ROOM	 256 /* together up to this one */
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
