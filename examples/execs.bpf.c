@@ -77,8 +77,10 @@ int exec_begins(struct enter *ctx)
 		if (at >= ROOM)
 			break;
 		n = bpf_probe_read_user_str(e->args + at, ARG_SIZE, (void *)arg);
-		if (n <= 0 || n > ARG_SIZE)
-			break;
+		if (n <= 0 || n > ARG_SIZE) {
+			e->args[at] = '?'; /* not read from disk yet: a tracepoint cannot wait */
+			n = 2;
+		}
 		at += n; /* with the NUL, which becomes the blank between two */
 		if (at <= ROOM)
 			e->args[at - 1] = ' ';

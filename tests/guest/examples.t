@@ -179,14 +179,13 @@ def block_latency():
 
 
 def execs():
-    command = ("sh", "-c", "/bin/echo one 'two three' '' four; /nonexistent/x y; /bin/true; :")
-    want = [("sh -c " + command[2])[:6 + 63] + "", "/bin/echo one two three  four",
-            "/nonexistent/x y", "/bin/true"]
+    command = ("sh", "-c", "/bin/echo one 'two three' four; /nonexistent/x y; /bin/true; :")
+    want = [("/bin/echo one two three four", 0), ("/nonexistent/x y", -2), ("/bin/true", 0)]
     for who, engine in (("root", "kernel"), ("nobody", "user")):
         status, rows, own, err = run("execs", *command, engine=engine, who=who)
         is_(status, 0, f"execs in the {engine} engine: exit status", err)
-        got = [r for r in records(rows) if r["args"] != want[0]]
-        is_([(r["args"], r["ret"]) for r in got], [(want[1], 0), (want[2], -2), (want[3], 0)],
+        got = [(r["args"], r["ret"]) for r in records(rows)]
+        is_([g for g in got if not g[0].startswith("sh -c")], want,
             f"execs in the {engine} engine: arguments and results", rows, err)
 
 
