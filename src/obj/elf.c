@@ -425,6 +425,8 @@ static int read_object(struct skep_elf *elf, struct skep_err *err)
 	if (!ret)
 		ret = skep_elf_read_relos(elf, err);
 	if (!ret)
+		ret = skep_elf_read_slots(elf, err);
+	if (!ret)
 		ret = read_ext(elf, err);
 	if (ret)
 		return ret;

@@ -48,6 +48,7 @@ struct skep_elf_func {
 
 /* Where map `map` of the object is defined. */
 struct skep_elf_map {
+	uint32_t sec;
 	uint64_t off;
 	uint32_t map;
 };
@@ -62,6 +63,8 @@ struct skep_elf {
 	SKEP_VEC(struct skep_obj_map) maps;
 	SKEP_VEC(struct skep_obj_extern) externs;
 	uint32_t maps_sec; /* index of .maps, 0: none */
+	uint32_t legacy_sec; /* index of "maps", 0: none */
+	bool values; /* the address of a variable of .data means its value: legacy.c */
 };
 
 /* elf.c */
@@ -77,6 +80,12 @@ int skep_elf_fix_datasecs(struct skep_elf *elf, void *btf_bytes, struct skep_err
 
 /* mapdef.c: the maps of .maps, and those that hold .data, .bss and .rodata. */
 int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err);
+
+/* legacy.c: the maps of SEC("maps"). */
+int skep_elf_read_legacy(struct skep_elf *elf, struct skep_err *err);
+
+/* slots.c: what maps of maps and of programs hold from the start. */
+int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err);
 
 /* relo.c: the relocations of code sections, and calls without one. */
 int skep_elf_read_relos(struct skep_elf *elf, struct skep_err *err);

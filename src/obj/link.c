@@ -162,11 +162,12 @@ int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct 
 			continue;
 		}
 		map = &load->loaded->maps[relo->target];
-		if (map->fd < 0)
-			return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-					 "needs map '%s', but %s", map->spec->name,
-					 map->spec->unsupported ? map->spec->unsupported
-								: "it was not created");
+		if (relo->kind == SKEP_RELO_VALUE) {
+			insn[0].src_reg = 0;
+			memcpy(&insn[0].imm, (const char *)map->spec->init + relo->addend, 4);
+			insn[1].imm = 0;
+			continue;
+		}
 		insn[0].imm = map->fd;
 		if (relo->kind == SKEP_RELO_MAP) {
 			insn[0].src_reg = BPF_PSEUDO_MAP_FD;

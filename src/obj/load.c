@@ -142,7 +142,11 @@ static int run_passes(struct skep_load *load, struct skep_err *err)
 	skep_load_types(load);
 	ret = skep_load_maps(load, err);
 	if (!ret)
+		ret = skep_load_slots(load, false, err);
+	if (!ret)
 		ret = load_progs(load, err);
+	if (!ret)
+		ret = skep_load_slots(load, true, err);
 	if (!ret)
 		ret = skep_scope_start(load, err);
 	return ret;

@@ -19,6 +19,7 @@ struct skep_load_opts {
 	bool count_losses;
 	const char *btf; /* file with the target's BTF instead of the running kernel's */
 	const char *kconfig; /* file with the kernel's configuration, NULL: where kernels keep it */
+	const char *pin_root; /* directory of maps pinned by name, NULL: /sys/fs/bpf */
 	unsigned int log_level; /* of the verifier, 0: only on refusal */
 };
 

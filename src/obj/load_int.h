@@ -98,6 +98,16 @@ uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *sp
 bool skep_load_raise_rlimit(struct skep_load *load);
 void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name);
 
+/* Puts into maps of maps (@progs false) or of programs what they hold from the start. */
+int skep_load_slots(struct skep_load *load, bool progs, struct skep_err *err);
+
+/* load_pin.c */
+/* The descriptor of @map's pin; -ENOENT without an error: there is none. */
+int skep_load_pinned(struct skep_load *load, const struct skep_obj_map *map, uint32_t entries,
+		     struct skep_err *err);
+int skep_load_pin(struct skep_load *load, const struct skep_obj_map *map, int fd,
+		  struct skep_err *err);
+
 /* extern.c */
 int skep_load_externs(struct skep_load *load, struct skep_err *err);
 /* Puts extern @i into @insn; fails for what this kernel does not have. */

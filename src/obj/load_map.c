@@ -76,7 +76,7 @@ static uint32_t max_entries(const struct skep_obj_map *map)
 	return map->max_entries ? n : 0;
 }
 
-static int try_create(struct skep_load *load, const struct skep_obj_map *map)
+static int try_create(struct skep_load *load, const struct skep_obj_map *map, int inner_fd)
 {
 	bool types = load->btf_fd >= 0 && !(load->drop & SKEP_DROP_MAP_BTF) &&
 		     takes_types(map->type) && map->kind != SKEP_OBJ_MAP_INTERNAL;
@@ -90,6 +90,8 @@ static int try_create(struct skep_load *load, const struct skep_obj_map *map)
 	attr.map_flags = map->flags;
 	attr.numa_node = map->numa_node;
 	attr.map_extra = map->extra;
+	if (inner_fd >= 0)
+		attr.inner_map_fd = (uint32_t)inner_fd;
 	if (map->kind != SKEP_OBJ_MAP_PLAIN && load->drop & SKEP_DROP_MMAP)
 		attr.map_flags &= ~(uint32_t)BPF_F_MMAPABLE;
 	if (!(load->drop & SKEP_DROP_NAMES))
@@ -155,7 +157,8 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 }
 
 /* Descriptor of @map, or -errno with the sentence. */
-static int create(struct skep_load *load, const struct skep_obj_map *map, struct skep_err *err)
+static int create_like(struct skep_load *load, const struct skep_obj_map *map, int inner_fd,
+		       struct skep_err *err)
 {
 	static const unsigned int steps[] = {
 		SKEP_DROP_MAP_BTF,
@@ -163,16 +166,16 @@ static int create(struct skep_load *load, const struct skep_obj_map *map, struct
 		SKEP_DROP_MAP_BTF | SKEP_DROP_MMAP | SKEP_DROP_NAMES,
 	};
 	unsigned int had = load->drop;
-	int fd = try_create(load, map), ret = fd;
+	int fd = try_create(load, map, inner_fd), ret = fd;
 	size_t i;
 
 	if (fd == -EPERM && skep_load_raise_rlimit(load))
-		ret = fd = try_create(load, map);
+		ret = fd = try_create(load, map, inner_fd);
 	/* -524: the kernel's ENOTSUPP, for kinds that take no types. */
 	for (i = 0; i < SKEP_ARRAY_SIZE(steps) && (ret == -EINVAL || ret == -E2BIG || ret == -524);
 	     i++) {
 		load->drop = had | steps[i];
-		ret = try_create(load, map);
+		ret = try_create(load, map, inner_fd);
 	}
 	/* Types are a map's own affair; the rest is the kernel's age. */
 	load->drop = ret < 0 ? had : load->drop & ~(~had & SKEP_DROP_MAP_BTF);
@@ -182,6 +185,105 @@ static int create(struct skep_load *load, const struct skep_obj_map *map, struct
 						  : fd,
 				     err)
 		       : ret;
+}
+
+/* A map of maps is made after a specimen of those, which is gone afterwards. */
+static int create(struct skep_load *load, const struct skep_obj_map *map, struct skep_err *err)
+{
+	int inner, fd;
+
+	if (!map->inner)
+		return create_like(load, map, -1, err);
+	inner = create_like(load, map->inner, -1, err);
+	if (inner < 0)
+		return inner;
+	fd = create_like(load, map, inner, err);
+	skep_sys_close(load->sys, inner);
+	return fd;
+}
+
+/* The map as its pin has it, else made, and pinned if it wants to be. */
+static int create_or_share(struct skep_load *load, const struct skep_obj_map *map, bool *shared,
+			   struct skep_err *err)
+{
+	int fd, ret;
+
+	*shared = false;
+	if (!map->pin)
+		return create(load, map, err);
+	fd = skep_load_pinned(load, map, max_entries(map), err);
+	*shared = fd >= 0;
+	if (fd != -ENOENT)
+		return fd;
+	fd = create(load, map, err);
+	if (fd < 0)
+		return fd;
+	ret = skep_load_pin(load, map, fd, err);
+	if (!ret)
+		return fd;
+	skep_sys_close(load->sys, fd);
+	return ret;
+}
+
+/* What slot @slot of @map stands for: a descriptor, or -1. */
+static int slot_fd(const struct skep_loaded *loaded, const struct skep_obj_slot *slot)
+{
+	uint32_t i;
+
+	if (!slot->prog)
+		return loaded->maps[slot->target].fd;
+	for (i = 0; i < loaded->nr_progs; i++)
+		if (loaded->progs[i].spec == &loaded->obj->funcs[slot->target])
+			return loaded->progs[i].fd;
+	return -1;
+}
+
+static int set_slot(struct skep_load *load, const struct skep_loaded_map *map,
+		    const struct skep_obj_slot *slot, struct skep_err *err)
+{
+	int fd = slot_fd(load->loaded, slot), ret;
+	uint32_t value = (uint32_t)fd;
+	union bpf_attr attr;
+
+	if (fd < 0) {
+		skep_warn(load->sys->log, "%s: map '%s': value %u stays empty: '%s' is not loaded",
+			  load->obj->name, map->spec->name, slot->key,
+			  load->obj->funcs[slot->target].name);
+		return 0;
+	}
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)map->fd;
+	attr.key = (uintptr_t)&slot->key;
+	attr.value = (uintptr_t)&value;
+	ret = skep_sys_bpf(load->sys, BPF_MAP_UPDATE_ELEM, &attr,
+			   offsetof(union bpf_attr, flags) + sizeof(attr.flags));
+	if (ret >= 0)
+		return 0;
+	return skep_fail(err, SKEP_E_MAP_CREATE, -ret, "%s: map '%s': value %u cannot be set: %s",
+			 load->obj->name, map->spec->name, slot->key,
+			 ret == -EINVAL && !slot->prog ? "the map there is of another kind than "
+							 "its values"
+			 : ret == -E2BIG	       ? "there are fewer entries"
+						       : strerror(-ret));
+}
+
+int skep_load_slots(struct skep_load *load, bool progs, struct skep_err *err)
+{
+	const struct skep_loaded_map *map;
+	uint32_t i, k;
+	int ret;
+
+	for (i = 0; i < load->obj->nr_maps; i++) {
+		map = &load->loaded->maps[i];
+		for (k = 0; k < map->spec->nr_slots; k++) {
+			if (map->spec->slots[k].prog != progs)
+				continue;
+			ret = set_slot(load, map, &map->spec->slots[k], err);
+			if (ret)
+				return ret;
+		}
+	}
+	return 0;
 }
 
 static bool is_zero(const unsigned char *p, size_t n)
@@ -234,6 +336,7 @@ int skep_load_maps(struct skep_load *load, struct skep_err *err)
 	struct skep_loaded *loaded = load->loaded;
 	uint32_t i, n = load->obj->nr_maps + load->own_maps.len;
 	struct skep_loaded_map *map;
+	bool shared;
 	int ret;
 
 	loaded->maps = skep_arena_array(&load->arena, n, sizeof(*loaded->maps));
@@ -248,15 +351,10 @@ int skep_load_maps(struct skep_load *load, struct skep_err *err)
 	loaded->nr_maps = n;
 	for (i = 0; i < n; i++) {
 		map = &loaded->maps[i];
-		if (map->spec->unsupported) {
-			skep_warn(load->sys->log, "%s: map '%s' is not created: %s",
-				  load->obj->name, map->spec->name, map->spec->unsupported);
-			continue;
-		}
-		map->fd = create(load, map->spec, err);
+		map->fd = create_or_share(load, map->spec, &shared, err);
 		if (map->fd < 0)
 			return map->fd;
-		ret = map->spec->init ? fill(load, map->spec, map->fd, err) : 0;
+		ret = map->spec->init && !shared ? fill(load, map->spec, map->fd, err) : 0;
 		if (ret)
 			return ret;
 	}

@@ -85,9 +85,11 @@ static int read_pinning(const struct skep_btf *btf, uint32_t id, struct skep_obj
 	uint32_t val;
 	int ret = read_uint(btf, id, "pinning", &val, err);
 
-	if (!ret && val)
-		map->unsupported = "it wants to be pinned, which skep cannot do yet; take "
-				   "__uint(pinning, ...) away";
+	if (!ret && val > 1)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "pinning is %u; there are LIBBPF_PIN_NONE and LIBBPF_PIN_BY_NAME",
+				 val);
+	map->pin = val == 1;
 	return ret;
 }
 
@@ -120,11 +122,6 @@ static int read_member(const struct skep_btf *btf, const char *name, uint32_t id
 		map->extra = extra;
 		return ret;
 	}
-	if (!strcmp(name, "values")) {
-		map->unsupported = "it holds other maps or programs from the start, which skep "
-				   "cannot set up yet";
-		return 0;
-	}
 	return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL, "has the unknown member '%s'", name);
 }
 
@@ -144,11 +141,65 @@ static void set_record(const struct skep_btf *btf, struct skep_obj_map *map)
 	map->key_size = map->value_size = ring ? 0 : 4;
 }
 
-static int read_def(struct skep_elf *elf, const struct btf_type *var, struct skep_obj_map *map,
+/* Maps of descriptors have values of 4 bytes, whatever was written. */
+static int set_inner(struct skep_obj_map *map, struct skep_err *err)
+{
+	bool of_maps =
+		map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS;
+
+	if (!of_maps && map->inner)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "has maps as values, but is no ARRAY_OF_MAPS or HASH_OF_MAPS");
+	if (of_maps && !map->inner)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "holds maps, but not of which kind: __array(values, struct { "
+				 "... }) is missing");
+	if (!of_maps && (map->type != BPF_MAP_TYPE_PROG_ARRAY || !map->values_off))
+		return 0;
+	map->key_size = map->key_size ? map->key_size : 4;
+	map->value_size = 4;
+	return 0;
+}
+
+static int read_def(struct skep_elf *elf, uint32_t type, bool inner, struct skep_obj_map *map,
+		    struct skep_err *err);
+
+/* `values`: pointers to maps of one kind, or to programs. */
+static int read_values(struct skep_elf *elf, uint32_t id, uint32_t bit_off,
+		       struct skep_obj_map *map, struct skep_err *err)
+{
+	const struct skep_btf *btf = elf->obj->btf;
+	const struct btf_type *t = skep_btf_resolve(btf, id, NULL);
+	struct skep_obj_map *inner;
+	uint32_t type;
+	int ret;
+
+	if (t && skep_btf_kind(t) == BTF_KIND_ARRAY)
+		t = skep_btf_resolve(btf, skep_btf_array(t)->type, NULL);
+	if (!t || skep_btf_kind(t) != BTF_KIND_PTR || bit_off % 8)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "'values' is not written as __array");
+	map->values_off = bit_off / 8;
+	type = t->type;
+	t = skep_btf_resolve(btf, type, NULL);
+	if (!t || skep_btf_kind(t) != BTF_KIND_STRUCT)
+		return 0;
+	inner = skep_arena_alloc(&elf->obj->arena, sizeof(*inner));
+	if (!inner)
+		return skep_fail_nomem(err);
+	inner->name = skep_arena_printf(&elf->obj->arena, "%s.inner", map->name);
+	if (!inner->name)
+		return skep_fail_nomem(err);
+	ret = read_def(elf, type, true, inner, err);
+	map->inner = inner;
+	return ret ? skep_wrap(err, ret, "its values") : 0;
+}
+
+static int read_def(struct skep_elf *elf, uint32_t type, bool inner, struct skep_obj_map *map,
 		    struct skep_err *err)
 {
 	const struct skep_btf *btf = elf->obj->btf;
-	const struct btf_type *def = skep_btf_resolve(btf, var->type, NULL);
+	const struct btf_type *def = skep_btf_resolve(btf, type, NULL);
 	const struct btf_member *m;
 	uint32_t i;
 	int ret;
@@ -157,7 +208,15 @@ static int read_def(struct skep_elf *elf, const struct btf_type *var, struct ske
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL, "is not a struct");
 	m = skep_btf_members(def);
 	for (i = 0; i < skep_btf_vlen(def); i++) {
-		ret = read_member(btf, skep_btf_str(btf, m[i].name_off), m[i].type, map, err);
+		const char *name = skep_btf_str(btf, m[i].name_off);
+
+		if (!strcmp(name, "values") && inner)
+			ret = skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+					"maps in maps in maps are more than the kernel has");
+		else if (!strcmp(name, "values"))
+			ret = read_values(elf, m[i].type, m[i].offset & 0xffffff, map, err);
+		else
+			ret = read_member(btf, name, m[i].type, map, err);
 		if (ret)
 			return ret;
 	}
@@ -165,9 +224,7 @@ static int read_def(struct skep_elf *elf, const struct btf_type *var, struct ske
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "has no type: __uint(type, BPF_MAP_TYPE_...) is missing");
 	set_record(btf, map);
-	if (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS)
-		map->unsupported = "it holds other maps, which skep cannot set up yet";
-	return 0;
+	return set_inner(map, err);
 }
 
 static struct skep_obj_map *add_map(struct skep_elf *elf, const char *name)
@@ -204,11 +261,11 @@ static int read_maps_section(struct skep_elf *elf, struct skep_err *err)
 					 "%s: section '.maps' holds what is not a variable",
 					 elf->obj->name);
 		name = skep_btf_str(btf, var->name_off);
-		at = (struct skep_elf_map){vs[i].offset, elf->maps.len};
+		at = (struct skep_elf_map){elf->maps_sec, vs[i].offset, elf->maps.len};
 		map = add_map(elf, name);
 		if (!map || skep_vec_push(&elf->maps_at, at))
 			return skep_fail_nomem(err);
-		ret = read_def(elf, var, map, err);
+		ret = read_def(elf, var->type, false, map, err);
 		if (ret)
 			return skep_wrap(err, ret, "%s: map '%s'", elf->obj->name, name);
 	}
@@ -274,16 +331,11 @@ int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err)
 	struct skep_obj *obj = elf->obj;
 	enum skep_obj_map_kind kind;
 	struct skep_elf_sec *sec;
-	uint32_t legacy;
 	int ret;
 
-	legacy = skep_elf_find_sec(elf, "maps");
-	if (legacy && elf->secs.data[legacy].size)
-		return skep_fail(
-			err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-			"%s: its maps are written for libbpf before 1.0 (SEC(\"maps\")); write "
-			"struct { __uint(type, ...); __type(key, ...); } name SEC(\".maps\")",
-			obj->name);
+	ret = skep_elf_read_legacy(elf, err);
+	if (ret)
+		return ret;
 	elf->maps_sec = skep_elf_find_sec(elf, ".maps");
 	if (elf->maps_sec && elf->secs.data[elf->maps_sec].size) {
 		ret = read_maps_section(elf, err);

@@ -31,6 +31,13 @@ enum skep_obj_map_kind {
 	SKEP_OBJ_MAP_INTERNAL, /* skep's own (filters, loss counters): not shown to users */
 };
 
+/* What a map of maps or programs holds from the start. */
+struct skep_obj_slot {
+	uint32_t key;
+	bool prog; /* target is a function that is a program; else a map */
+	uint32_t target; /* index */
+};
+
 struct skep_obj_map {
 	const char *name; /* as the user wrote it: "hits", ".rodata" */
 	enum skep_obj_map_kind kind;
@@ -41,11 +48,11 @@ struct skep_obj_map {
 	uint64_t extra; /* map_extra: bits of bloom filters and arenas */
 	void *init; /* DATA..RODATA: value_size bytes, editable before loading */
 	uint32_t datasec; /* DATA..RODATA: the BTF DATASEC's id, 0: none */
-	/*
-	 * Why this map cannot be made yet, or NULL.  The programs that refer
-	 * to it are refused with this sentence, the others load.
-	 */
-	const char *unsupported;
+	bool pin; /* by name: shared with who pinned it before, and pinned if nobody did */
+	const struct skep_obj_map *inner; /* maps of maps: what those are like, or NULL */
+	const struct skep_obj_slot *slots; /* nr_slots, by key */
+	uint32_t nr_slots;
+	uint32_t values_off; /* where `values` lies in the definition, 0: it has none */
 };
 
 /* Where an extern is declared to come from. */
@@ -67,6 +74,7 @@ struct skep_obj_extern {
 enum skep_obj_relo_kind {
 	SKEP_RELO_MAP, /* ld_imm64: the map's descriptor */
 	SKEP_RELO_DATA, /* ld_imm64: map value + offset */
+	SKEP_RELO_VALUE, /* ld_imm64: the 32 bits at the offset themselves (legacy.c) */
 	SKEP_RELO_CALL, /* call: subprogram by section and offset */
 	SKEP_RELO_FUNC, /* ld_imm64: address of a subprogram (callback) */
 	SKEP_RELO_EXTERN, /* ld_imm64 or call: something of the kernel's */

@@ -143,21 +143,21 @@ static int find_target(const struct skep_elf *elf, uint32_t sec, int64_t at, uin
 	return 0;
 }
 
-static int relo_map(const struct skep_elf *elf, uint64_t off, const char *name,
+static int relo_map(const struct skep_elf *elf, uint32_t sec, uint64_t off, const char *name,
 		    struct skep_obj_relo *relo, struct skep_err *err)
 {
 	const struct skep_elf_map *at;
 
 	skep_vec_each (&elf->maps_at, at) {
-		if (at->off == off) {
+		if (at->sec == sec && at->off == off) {
 			relo->kind = SKEP_RELO_MAP;
 			relo->target = at->map;
 			return 0;
 		}
 	}
 	return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
-			 "refers to '%s' at %llu of section '.maps', where no map is", name,
-			 (unsigned long long)off);
+			 "refers to '%s' at %llu of section '%s', where no map is", name,
+			 (unsigned long long)off, elf->secs.data[sec].name);
 }
 
 static int relo_data(const struct skep_elf *elf, const struct skep_elf_sym *sym, int32_t imm,
@@ -172,6 +172,13 @@ static int relo_data(const struct skep_elf *elf, const struct skep_elf_sym *sym,
 				 "refers to '%s' at %llu, outside of section '%s'", sym->name,
 				 (unsigned long long)off, sec->name);
 	relo->kind = SKEP_RELO_DATA;
+	if (elf->values) {
+		relo->kind = SKEP_RELO_VALUE;
+		if (sec->size < 4 || off > sec->size - 4)
+			return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
+					 "takes the value of '%s', which has no 4 bytes",
+					 sym->name);
+	}
 	relo->target = sec->map;
 	relo->addend = off;
 	return 0;
@@ -186,8 +193,8 @@ static int relo_address(struct skep_elf *elf, const struct skep_elf_sym *sym, in
 		return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
 				 "refers to symbol '%s', which is in no section", sym->name);
 	sec = &elf->secs.data[sym->shndx];
-	if (elf->maps_sec && sym->shndx == elf->maps_sec)
-		return relo_map(elf, sym->value + imm, sym->name, relo, err);
+	if (sym->shndx == elf->maps_sec || sym->shndx == elf->legacy_sec)
+		return relo_map(elf, sym->shndx, sym->value + imm, sym->name, relo, err);
 	if (sec->map != SKEP_NONE)
 		return relo_data(elf, sym, imm, relo, err);
 	if (!skep_elf_is_code(sec))

@@ -106,7 +106,8 @@ with tempfile.TemporaryDirectory() as tmp:
         ours, theirs = ours.result(), theirs.result()
         count["objects"] += 1
         if theirs.open and package in LIBBPF_REFUSES:
-            ok = not ours.status and ours.load == "done" and all(p[2] for p in ours.progs)
+            ok = (not ours.status and ours.load == "done" and bool(ours.progs)
+                  and all(p[2] for p in ours.progs))
             tests.append((ok, f"{package}: {name}: opens and relocates; libbpf cannot "
                           f"({LIBBPF_REFUSES[package]})", [ours.open or ours.load] * (not ok)))
             continue

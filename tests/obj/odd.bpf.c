@@ -5,8 +5,8 @@
 
 #ifdef LEGACY
 struct {
-	unsigned int type, key_size, value_size, max_entries;
-} old SEC("maps") = {1, 4, 4, 1};
+	unsigned int type, key_size, value_size, max_entries, flags, pinning;
+} old SEC("maps") = {1, 4, 4, 1, 0, LEGACY};
 #endif
 #ifdef PINNED
 struct {
@@ -16,6 +16,14 @@ struct {
 	__type(value, int);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } pinned SEC(".maps");
+#endif
+#ifdef NO_INNER
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, int);
+	__type(value, int);
+} no_inner SEC(".maps");
 #endif
 #ifdef NO_TYPE
 struct {

@@ -169,7 +169,8 @@ static void refused(const char *clang, const char *name, const char *opts, enum 
 
 static void test_refused(const char *clang)
 {
-	refused(clang, "odd", "-g -DLEGACY", SKEP_E_UNSUPPORTED, "SEC(\".maps\")");
+	refused(clang, "odd", "-g -DLEGACY=7", SKEP_E_UNSUPPORTED, "SEC(\".maps\")");
+	refused(clang, "odd", "-g -DNO_INNER", SKEP_E_OBJ_INVALID, "of which kind");
 	refused(clang, "odd", "-g -DNO_TYPE", SKEP_E_OBJ_INVALID, "'no_type': has no type");
 	refused(clang, "odd", "-g -DUNKNOWN", SKEP_E_OBJ_INVALID, "unknown member 'colour'");
 	refused(clang, "odd", "-g -DWRONG_SIZE", SKEP_E_OBJ_INVALID, "key_size is 8");
@@ -441,7 +442,8 @@ static void test_unsupported(const char *clang, struct skep_sys *sys)
 		enum skep_tag tag;
 		bool loads;
 	} t[] = {
-		{"-g -DPINNED", "pinned", SKEP_E_UNSUPPORTED, false},
+		{"-g -DLEGACY=0", "", SKEP_E_NONE, true},
+		{"-DLEGACY=0", "", SKEP_E_NONE, true},
 		{"-g -DEXTERN=CONFIG_HZ", "", SKEP_E_NONE, true},
 		{"-g -DEXTERN=CONFIG_NO_SUCH", "built without", SKEP_E_OBJ_SYMBOL, false},
 		{"-g -DEXTERN=LINUX_KERNEL_VERSION", "", SKEP_E_NONE, true},

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What maps hold from the start: the maps and programs that an initialiser of
+ * `values` names.  The compiler leaves each as a relocation of section .maps,
+ * at the place of the pointer; its distance from the start of `values` is the
+ * key.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "btf/btf.h"
+#include "obj/elf.h"
+
+struct found_slot {
+	uint32_t map;
+	struct skep_obj_slot slot;
+};
+
+static int cmp_slot(const void *a, const void *b)
+{
+	const struct found_slot *x = a, *y = b;
+
+	if (x->map != y->map)
+		return x->map < y->map ? -1 : 1;
+	return x->slot.key < y->slot.key ? -1 : x->slot.key > y->slot.key;
+}
+
+/* The map whose definition holds @off of .maps, and where it starts. */
+static const struct skep_elf_map *map_at(const struct skep_elf *elf, uint64_t off)
+{
+	const struct skep_elf_map *at, *best = NULL;
+
+	skep_vec_each (&elf->maps_at, at)
+		if (at->sec == elf->maps_sec && at->off <= off && (!best || at->off > best->off))
+			best = at;
+	return best;
+}
+
+/* What a slot names: another map, or a function. */
+static int find_target(const struct skep_elf *elf, const struct skep_elf_sym *sym,
+		       struct skep_obj_slot *slot)
+{
+	const struct skep_elf_map *at;
+	const struct skep_elf_func *f;
+
+	skep_vec_each (&elf->maps_at, at) {
+		if (at->sec != sym->shndx || at->off != sym->value)
+			continue;
+		slot->target = at->map;
+		return 0;
+	}
+	f = sym->value % 8 ? NULL : skep_elf_func_at(elf, sym->shndx, sym->value / 8);
+	if (!f || f->start != sym->value / 8 || !elf->obj->funcs[f->func].is_prog)
+		return -EINVAL;
+	slot->prog = true;
+	slot->target = f->func;
+	return 0;
+}
+
+static int read_slot(const struct skep_elf *elf, Elf64_Rel rel, struct found_slot *out,
+		     struct skep_err *err)
+{
+	const struct skep_elf_map *at = map_at(elf, rel.r_offset);
+	uint32_t n = ELF64_R_SYM(rel.r_info);
+	const struct skep_obj_map *map;
+	uint64_t off;
+
+	if (!at || n >= elf->syms.len)
+		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
+				 "%s: section '.maps' has a relocation at %llu, where no map is",
+				 elf->obj->name, (unsigned long long)rel.r_offset);
+	map = &elf->obj->maps[at->map];
+	off = rel.r_offset - at->off;
+	if (!map->values_off || off < map->values_off || (off - map->values_off) % 8)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "%s: map '%s' is initialised outside of 'values'", elf->obj->name,
+				 map->name);
+	out->map = at->map;
+	out->slot.key = (uint32_t)((off - map->values_off) / 8);
+	if (find_target(elf, &elf->syms.data[n], &out->slot) ||
+	    out->slot.prog != (map->type == BPF_MAP_TYPE_PROG_ARRAY))
+		return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
+				 "%s: map '%s': value %u is '%s', which is no %s of this object",
+				 elf->obj->name, map->name, out->slot.key, elf->syms.data[n].name,
+				 map->type == BPF_MAP_TYPE_PROG_ARRAY ? "program" : "map");
+	return 0;
+}
+
+int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err)
+{
+	SKEP_VEC(struct found_slot) found = {0};
+	const struct skep_elf_sec *sec;
+	struct skep_obj_slot *all;
+	struct skep_obj_map *map;
+	Elf64_Rel rel;
+	int ret = 0;
+	uint64_t i;
+
+	skep_vec_each (&elf->secs, sec) {
+		if (sec->type != SHT_REL || !elf->maps_sec || sec->info != elf->maps_sec)
+			continue;
+		for (i = 0; !ret && i + sizeof(rel) <= sec->size; i += sizeof(rel)) {
+			struct found_slot one = {0};
+
+			memcpy(&rel, sec->data + i, sizeof(rel));
+			ret = read_slot(elf, rel, &one, err);
+			if (!ret && skep_vec_push(&found, one))
+				ret = skep_fail_nomem(err);
+		}
+	}
+	if (!ret && found.len)
+		qsort(found.data, found.len, sizeof(*found.data), cmp_slot);
+	all = skep_arena_array(&elf->obj->arena, found.len, sizeof(*all));
+	if (!all)
+		ret = skep_fail_nomem(err);
+	for (i = 0; !ret && i < found.len; i++) {
+		map = &elf->obj->maps[found.data[i].map];
+		all[i] = found.data[i].slot;
+		if (!map->nr_slots++)
+			map->slots = &all[i];
+	}
+	skep_vec_deinit(&found);
+	return ret;
+}
