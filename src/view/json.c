@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 #include <string.h>
+#include <time.h>
 
 static json_object *begin(struct skep_view *view, const char *type)
 {
@@ -200,6 +201,17 @@ static void json_lost(struct skep_view *view, const struct skep_obj_map *map, ui
 	end(view, o);
 }
 
+/* What follows is a new reading of the maps; the clock is that of records. */
+static void json_tick(struct skep_view *view)
+{
+	json_object *o = begin(view, "interval");
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	add_number(o, "time", (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+	end(view, o);
+}
+
 const struct skep_view_ops skep_view_json = {
 	.name = "json",
 	.record = json_record,
@@ -210,4 +222,5 @@ const struct skep_view_ops skep_view_json = {
 	.verdict = json_verdict,
 	.loss = json_loss,
 	.lost = json_lost,
+	.tick = json_tick,
 };

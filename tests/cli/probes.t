@@ -87,6 +87,11 @@ for who, engine in (("root", "kernel"), ("nobody", "user")):
     ok(status == 0 and 1.4 < time.time() - start < 8 and
        len(re.findall(r"^\d\d:\d\d:\d\d$", out, re.M)) >= 2,
        f"{engine}: --duration and --interval", out, err, time.time() - start)
+    status, out, err = skep(["run", *on, "--json", "--duration", "0.7", "--interval", "0.3", COUNT,
+                             "--", "./target", "0", "sleep"], who)
+    rounds = [json.loads(x)["type"] for x in out.splitlines() if x.startswith("{")]
+    ok(status == 0 and rounds.count("interval") >= 1 and "element" in
+       rounds[rounds.index("interval"):], f"{engine}: --interval with --json", out, err)
     # The descendants of the command, too, and nobody else.
     for i in range(2):
         status, out, err = skep(["run", *on, COUNT, "--", "sh", "-c",
