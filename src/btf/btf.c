@@ -192,6 +192,16 @@ int skep_btf_open_raw(struct skep_btf **out, const void *data, size_t len, enum 
 	return open_bytes(out, btf, base, err);
 }
 
+/* In one byte order or the other: what follows is meant to be BTF. */
+static bool has_magic(const struct skep_btf *btf)
+{
+	uint16_t magic = 0;
+
+	if (btf->raw_len >= sizeof(magic))
+		memcpy(&magic, btf->raw, sizeof(magic));
+	return magic == BTF_MAGIC || magic == __builtin_bswap16(BTF_MAGIC);
+}
+
 static int open_whole(struct skep_btf **out, const char *path, const struct skep_btf *base,
 		      struct skep_err *err)
 {
@@ -210,6 +220,12 @@ static int open_whole(struct skep_btf **out, const char *path, const struct skep
 	}
 	btf->raw = btf->file.data;
 	btf->raw_len = btf->file.len;
+	if (!skep_elf_is(btf->raw, btf->raw_len) && !has_magic(btf)) {
+		skep_btf_destroy(btf);
+		return skep_fail(
+			err, SKEP_E_BTF_INVALID, EINVAL,
+			"is neither BTF (as /sys/kernel/btf/vmlinux) nor an ELF file with it");
+	}
 	if (!skep_elf_is(btf->raw, btf->raw_len))
 		return open_bytes(out, btf, base, err);
 	ret = skep_elf_section(btf->raw, btf->raw_len, ".BTF", &copy, &len, err);

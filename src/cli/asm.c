@@ -104,13 +104,14 @@ int skep_cmd_asm(struct skep_cli *cli, int argc, char **argv)
 	size_t n;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "o:xnch", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":o:xnch", longs, NULL)) != -1) {
 		switch (c) {
 		case 'o': args.out = optarg; break;
 		case 'x': args.hex = true; break;
 		case 'n': args.unchecked = true; break;
 		case 'c': args.classic = true; break;
 		case 'h': fputs(help, stdout); return skep_cli_end(cli, SKEP_EXIT_OK);
+		case ':': return skep_cli_usage(cli, "%s needs an argument", argv[optind - 1]);
 		default: return skep_cli_usage(cli, "unknown option '%s'", argv[optind - 1]);
 		}
 	}

@@ -298,7 +298,7 @@ int skep_cmd_disasm(struct skep_cli *cli, int argc, char **argv)
 	bool classic = false;
 
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, "s:orxch", longs, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":s:orxch", longs, NULL)) != -1) {
 		switch (c) {
 		case 's': args.section = optarg; break;
 		case 'o': args.opcodes = true; break;
@@ -306,6 +306,7 @@ int skep_cmd_disasm(struct skep_cli *cli, int argc, char **argv)
 		case 'x': args.loaded = true; break;
 		case 'c': classic = true; break;
 		case 'h': fputs(help, stdout); return skep_cli_end(cli, SKEP_EXIT_OK);
+		case ':': return skep_cli_usage(cli, "%s needs an argument", argv[optind - 1]);
 		default: return skep_cli_usage(cli, "unknown option '%s'", argv[optind - 1]);
 		}
 	}

@@ -340,13 +340,15 @@ static int check_observed(struct run *run, struct skep_err *err)
 /* For who waits to make things happen: a script that reads -v, a person at a terminal. */
 static void tell_attached(struct run *run)
 {
+	const struct run_engine *e = run->engines;
+	bool ends =
+		run->has_command || run->o.pcap || run->o.duration > 0 || e->once == e->attached;
 	bool person = !run->has_command && !run->o.pcap && isatty(STDERR_FILENO);
-	uint32_t n = run->engines[0].attached;
+	uint32_t n = e->attached;
 
 	if (run->o.verbose || person)
 		skep_info(&run->cli->log, "attached %u program%s%s", n, n == 1 ? "" : "s",
-			  run->has_command || run->o.pcap || run->o.duration > 0 ? ""
-										 : "; Ctrl-C ends");
+			  ends ? "" : "; Ctrl-C ends");
 }
 
 static int work(struct run *run, struct skep_err *err)

@@ -189,8 +189,13 @@ int run_attach(struct run_engine *e, struct skep_err *err)
 			tell(e, p);
 	}
 	if (!e->attached && run->status == SKEP_EXIT_OK)
-		return skep_fail(err, SKEP_E_OBJ_INVALID, ENOENT,
-				 "%s: nothing in it can be attached", run->o.file);
+		return skep_fail(
+			err, SKEP_E_OBJ_INVALID, ENOENT,
+			run->o.pcap ? "%s: no program for packets in it (SEC(\"xdp\")), which "
+				      "--pcap runs"
+				    : "%s: no program in it that can be attached (SEC(\"...\") "
+				      "above a function says to what)",
+			run->o.file);
 	return 0;
 }
 

@@ -75,8 +75,8 @@ static int check_header(Elf *elf, const char *name, struct skep_err *err)
 	if (eh.e_type != ET_REL || (eh.e_machine != EM_BPF_NR && eh.e_machine != EM_NONE))
 		return skep_fail(
 			err, SKEP_E_ELF_INVALID, EINVAL,
-			"%s: is an ELF file for machine %u, not a BPF object (compile with "
-			"clang -target bpf -c)",
+			"%s: is a program for another kind of machine (ELF machine %u), not a BPF "
+			"object (compile one with `skep cc`, or clang -target bpf -g -O2 -c)",
 			name, eh.e_machine);
 	return 0;
 }

@@ -66,6 +66,14 @@ with open(example("hello"), "rb") as f:
 got, out, err = skep(["run", "--engine", "user", crlf, "--", "true"], WHO)
 ok(got == 0 and "hello, " in out and not err, "lines that end in CR LF", out, err)
 
+says(["run", "--pcap", "/dev/null", example("hello")], 1, "no program for packets in it",
+     "--pcap without a packet program")
+says(["run", write("none.bpf.c", b"int x;\n"), "--", "true"], 1, "no program in it", "no program")
+says(["disasm", "-s"], 2, "-s needs an argument", "disasm: an option without its argument")
+says(["asm", "-o"], 2, "-o needs an argument", "asm: an option without its argument")
+
+says(["btf", "dump", "file", example("hello")], 1, "is neither BTF", "btf dump of a source")
+
 # Without the kernel's types.
 if ROOT and shutil.which("unshare"):
     os.mkdir(f"{HERE}/nothing")
