@@ -116,7 +116,7 @@ int skep_attach_tcx(const struct skep_attach *a, struct skep_links *links, struc
 	if (!type)
 		type = BPF_TCX_INGRESS;
 	ret = link_device(a, type, "6.6", "CONFIG_NET_XGRESS", links, &why);
-	if (ret < 0 && why.tag == SKEP_E_UNSUPPORTED)
+	if (ret < 0 && why.tag == SKEP_E_UNSUPPORTED && !a->sys->why[0])
 		ret = skep_fail(
 			err, why.tag, -ret,
 			"%s; there `tc qdisc add dev DEV clsact` and `tc filter add dev DEV "

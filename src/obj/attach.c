@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Attaching a loaded program: its section's row, with what its object brings. */
+#include <string.h>
+
 #include "base/cleanup.h"
 #include "obj/load_int.h"
 
@@ -20,10 +22,29 @@ static const int *only_sockmap(const struct skep_loaded *loaded)
 	return found;
 }
 
+/* What bpf/usdt.bpf.h brought into the object. */
+static struct skep_usdt *usdt_maps(struct skep_load *load)
+{
+	const struct skep_loaded *loaded = load->loaded;
+	uint32_t i;
+
+	for (i = 0; i < loaded->nr_maps; i++) {
+		const struct skep_obj_map *spec = loaded->maps[i].spec;
+
+		if (strcmp(spec->name, "__bpf_usdt_specs") ||
+		    spec->value_size != sizeof(struct skep_usdt_spec) || loaded->maps[i].fd < 0)
+			continue;
+		load->usdt.specs_fd = loaded->maps[i].fd;
+		load->usdt.max = spec->max_entries;
+		return &load->usdt;
+	}
+	return NULL;
+}
+
 int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog,
 		       const struct skep_attach *how, struct skep_err *err)
 {
-	const struct skep_load *load = loaded->priv;
+	struct skep_load *load = loaded->priv;
 	struct skep_attach a = *how;
 
 	a.sys = loaded->sys;
@@ -33,5 +54,6 @@ int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog
 	a.prog_fd = prog->fd;
 	a.filtered = load->scope_map != SKEP_NO_MAP && a.def->flags & SKEP_EV_TASK;
 	a.sockmap_fd = only_sockmap(loaded);
+	a.usdt = usdt_maps(load);
 	return skep_attach_prog(&a, &prog->links, err);
 }

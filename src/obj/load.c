@@ -212,6 +212,7 @@ void skep_loaded_destroy(struct skep_loaded *loaded)
 		free(loaded->progs[i].log);
 	}
 	skep_scope_deinit(load);
+	skep_vec_deinit(&load->usdt.specs);
 	skep_losses_deinit(load);
 	for (i = 0; i < loaded->nr_maps; i++)
 		skep_sys_close(loaded->sys, loaded->maps[i].fd);

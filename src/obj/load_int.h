@@ -9,6 +9,7 @@
 #define SKEP_OBJ_LOAD_INT_H
 
 #include "base/vec.h"
+#include "event/usdt.h"
 #include "obj/load.h"
 
 struct skep_btf;
@@ -46,6 +47,7 @@ struct skep_load {
 	uint32_t scope_map; /* map index, SKEP_NO_MAP: none */
 	int scope_progs[2]; /* descriptors, -1: none */
 	struct skep_links scope_links;
+	struct skep_usdt usdt; /* attach.c */
 	/* losses.c */
 	struct skep_losses *losses; /* NULL: not counted */
 };

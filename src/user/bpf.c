@@ -61,6 +61,8 @@ static size_t newer_end(int cmd, size_t end)
 		return 80; /* value_type_btf_obj_fd, map_token_fd */
 	if (cmd == BPF_RAW_TRACEPOINT_OPEN)
 		return 24; /* cookie */
+	if (cmd == BPF_LINK_CREATE)
+		return 64; /* uprobe_multi and its like */
 	return end;
 }
 

@@ -168,6 +168,28 @@ static bool fits(uint32_t prog_type, enum skep_event_kind kind)
 	}
 }
 
+/* Links that only the kernel has, and what works instead. */
+static int refuse_kind(uint32_t attach_type, struct skep_err *err)
+{
+	const char *what;
+
+	switch (attach_type) {
+	case BPF_TRACE_ITER: what = "iterators walk the kernel's objects: run as root"; break;
+	case BPF_TRACE_KPROBE_MULTI:
+	case BPF_TRACE_KPROBE_SESSION:
+		what = "functions of the kernel are probed by the kernel only: run as root, or "
+		       "observe system calls with SEC(\"tracepoint/syscalls/sys_enter_...\")";
+		break;
+	case BPF_TRACE_UPROBE_MULTI:
+	case BPF_TRACE_UPROBE_SESSION:
+		what = "uprobes need the kernel engine: run as root, or with CAP_BPF and "
+		       "CAP_PERFMON";
+		break;
+	default: return 0;
+	}
+	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s", what);
+}
+
 int skep_bpf_link_create(struct skep_user *user, struct skep_call *call)
 {
 	const union bpf_attr *attr = &call->attr;
@@ -177,6 +199,9 @@ int skep_bpf_link_create(struct skep_user *user, struct skep_call *call)
 
 	prog = skep_user_obj(user, (int)attr->link_create.prog_fd, SKEP_USER_PROG, &ret);
 	if (!prog)
+		return ret;
+	ret = refuse_kind(attr->link_create.attach_type, call->err);
+	if (ret)
 		return ret;
 	if (prog->type != BPF_PROG_TYPE_TRACEPOINT && prog->type != BPF_PROG_TYPE_PERF_EVENT &&
 	    prog->type != BPF_PROG_TYPE_KPROBE)
@@ -245,6 +270,10 @@ int skep_bpf_raw_tracepoint_open(struct skep_user *user, struct skep_call *call)
 		if (ret)
 			return ret;
 		break;
+	case BPF_PROG_TYPE_LSM:
+		return skep_fail(call->err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "security hooks are the kernel's: run as root, or observe the "
+				 "system call with SEC(\"tracepoint/syscalls/sys_enter_...\")");
 	default: return -EINVAL;
 	}
 	ret = skep_user_event(user, &ev, name, &opened, call->err);

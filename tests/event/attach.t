@@ -165,10 +165,45 @@ else:
 os.unlink(flag)
 stranger.wait()
 
+# Static probes: arguments in registers, memory and as constants; a semaphore.
+obj = build("usdt", """
+#include <stdbool.h>
+#include <linux/ptrace.h>
+#include <bpf/usdt.bpf.h>
+__u64 hits; __s64 first, neg, byte, constant, nr; __u64 guarded;
+SEC("usdt/%s:probes:plain") int plain(struct pt_regs *ctx)
+{ long v; __sync_fetch_and_add(&hits, 1); if (!bpf_usdt_arg(ctx, 0, &v)) __sync_fetch_and_add(&first, v);
+if (!bpf_usdt_arg(ctx, 1, &v)) neg = v; if (!bpf_usdt_arg(ctx, 2, &v)) byte = v;
+if (!bpf_usdt_arg(ctx, 3, &v)) constant = v; nr = bpf_usdt_arg_cnt(ctx); return 0; }
+SEC("usdt/%s:probes:guarded") int with(struct pt_regs *ctx)
+{ long v; if (!bpf_usdt_arg(ctx, 0, &v)) __sync_fetch_and_add(&guarded, v); return 0; }
+""" % (target, target))
+if os.uname().machine == "x86_64":
+    counts(obj, {"hits": 15, "first": 180, "neg": -5, "byte": 200, "constant": -7, "nr": 4,
+                 "guarded": 180}, "usdt", *CALLS)
+    obj = build("nousdt", [("x", f"usdt/{target}:probes:plan", 0)])
+    status, got, err, _ = run(obj, "true")
+    ok("no static probe probes:plan" in err and "probes:plain" in err, "usdt: near names", err)
+else:
+    skip("usdt", "the observed program has static probes on x86-64 only")
+
 # Run once.
 obj = build("once", [("ran", "syscall", 7)])
 status, got, err, _ = run(obj)
 ok(status == 0 and got.get("ran") == 1 and "returned 7" in err, "syscall: runs once", err, got)
+
+# The user engine refuses with what works instead.
+for sec, word in (("kprobe/do_unlinkat", "tracepoint/syscalls"), ("ksyscall/getpgid", "run as root"),
+                  ("kprobe.multi/do_un*", "tracepoint/syscalls"), ("fentry/do_unlinkat", "run as root"),
+                  ("lsm/file_open", "tracepoint/syscalls"), ("iter/task", "run as root"),
+                  (f"uprobe/{target}:work", "run as root"), (f"uprobe.multi/{target}:work", "run as root"),
+                  (f"usdt/{target}:probes:plain", "run as root"), ("tc/ingress", "--pcap"),
+                  ("socket", "--pcap"), ("cgroup/connect4", "run as root")):
+    obj = build("user", [("x", sec, 0)])
+    shutil.copy(obj, f"{dir}/nobody/")
+    status, out, err = skep(["run", "--engine", "user", "--dev", "lo", "--cgroup", "/tmp",
+                             "user.bpf.o", "--", "true"], "nobody")
+    ok(status == 4 and word in err, f"user engine: {sec.split('/')[0]}", status, err)
 
 exec(open(TOP + "/tests/event/net.py").read())
 done()

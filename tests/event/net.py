@@ -1,6 +1,8 @@
 # The packet, socket and control group half of attach.t, in a network namespace of its own.
 CLONE_NEWNET = 0x40000000
 import ctypes  # noqa: E402
+import socket  # noqa: E402
+import struct  # noqa: E402
 
 libc = ctypes.CDLL(None, use_errno=True)
 if libc.unshare(CLONE_NEWNET) or subprocess.run(["ip", "link", "set", "lo", "up"]).returncode:
@@ -25,15 +27,33 @@ else:
     skip("tcx", "this kernel has no tcx")
     status, got, err, _ = run(tc, *UDP, options=LO)
     ok(status == 4 and "Linux 6.6" in err and "clsact" in err, "tc: says how here", err)
-obj = build("netkit", [("first", "netkit/primary", -1), ("second", "netkit/peer", -1)])
-r = subprocess.run("ip link add nk0 type netkit || modprobe netkit 2>/dev/null && "
-                   "ip link add nk0 type netkit", shell=True, capture_output=True, text=True)
-if r.returncode == 0:
-    subprocess.run("ip link set nk0 up", shell=True)
-    status, got, err, _ = run(obj, "true", options=("--dev", "nk0"))
-    is_(status, 0, "netkit: attaches", err)
+
+
+def make_netkit(name):
+    """RTM_NEWLINK of kind netkit: Debian's ip(8) is older."""
+    def attr(kind, data):
+        raw = struct.pack("HH", 4 + len(data), kind) + data
+        return raw + b"\0" * (-len(raw) % 4)
+
+    body = bytes(16) + attr(3, name.encode() + b"\0") + attr(18, attr(1, b"netkit"))
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as s:
+        s.send(struct.pack("IHHII", 16 + len(body), 16, 0x605, 1, 0) + body)
+        return struct.unpack_from("i", s.recv(4096), 16)[0] == 0
+
+
+obj = build("netkit", [("first", "netkit/primary", 2), ("second", "netkit/peer", 2)])
+if make_netkit("nk0"):
+    subprocess.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1; ip link set nk0 up; "
+                   "ip addr add 10.9.9.1/24 dev nk0; "
+                   "for d in /sys/class/net/nk*; do ip link set ${d##*/} up; done", shell=True)
+    send = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n" \
+           "for i in range(4): s.sendto(b'x', ('10.9.9.2', 9))"
+    counts(obj, {"first": 4, "second": 0}, "netkit", "python3", "-c", send,
+           options=("--dev", "nk0"))
 else:
     skip("netkit", "no netkit device can be made here")
+    status, got, err, _ = run(obj, "true", options=LO)
+    ok(status and "netkit" in err, "netkit: refused", err)
 obj = build("nf", [("seen", "netfilter", 1)])
 if "bpf_nf_link_attach" in KERNEL:
     counts(obj, {"seen": 6}, "netfilter", *UDP, options=("--hook", "input"))

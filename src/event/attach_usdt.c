@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Attaching to static probes: a uprobe each place, its arguments' specification by cookie. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "event/attach.h"
+#include "event/sym.h"
+#include "event/usdt.h"
+
+/* The index of @spec in the object's map, where it is put if it is new.  >= 0 or -errno. */
+static int spec_id(const struct skep_attach *a, const struct skep_usdt_spec *spec,
+		   struct skep_err *err)
+{
+	struct skep_usdt *usdt = a->usdt;
+	union bpf_attr attr;
+	uint32_t id;
+	int ret;
+
+	for (id = 0; id < usdt->specs.len; id++)
+		if (!memcmp(&usdt->specs.data[id], spec, sizeof(*spec)))
+			return (int)id;
+	if (id >= usdt->max)
+		return skep_fail(err, SKEP_E_ATTACH, E2BIG,
+				 "program '%s': more than %u different probes; define "
+				 "BPF_USDT_MAX_SPEC_CNT before including bpf/usdt.bpf.h",
+				 a->prog, usdt->max);
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)usdt->specs_fd;
+	attr.key = (uintptr_t)&id;
+	attr.value = (uintptr_t)spec;
+	ret = skep_sys_bpf(a->sys, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
+	if (ret < 0)
+		return skep_attach_refused(a, ret, "map '__bpf_usdt_specs'", err);
+	return skep_vec_push(&usdt->specs, *spec) < 0 ? skep_fail_nomem(err) : (int)id;
+}
+
+static int attach_place(const struct skep_attach *a, const char *path,
+			const struct skep_usdt_place *place, struct skep_links *links,
+			struct skep_err *err)
+{
+	struct skep_event ev = {
+		.kind = SKEP_EVENT_UPROBE,
+		.pid = skep_attach_pid(a),
+		.cpu = -1,
+		.uprobe = {.path = path, .offset = place->offset, .ref_ctr = place->semaphore},
+	};
+	int id = a->usdt ? spec_id(a, &place->spec, err) : 0;
+	char what[512];
+
+	if (id < 0)
+		return id;
+	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
+	return skep_attach_with_cookie(a, &ev, (uint64_t)id, links, what, err);
+}
+
+int skep_attach_usdt(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
+{
+	SKEP_AUTO_FREE char *text = strdup(a->args), *path = NULL;
+	struct skep_usdt_places places = {0};
+	struct skep_usdt_place *it;
+	char *name, *provider = NULL;
+	int ret;
+
+	if (!text)
+		return skep_fail_nomem(err);
+	name = strrchr(text, ':');
+	if (name) {
+		*name++ = '\0';
+		provider = strrchr(text, ':');
+	}
+	if (!provider || provider == text || !provider[1] || !*name)
+		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
+				 "program '%s': a %s is %s, as in \"%s/libc.so.6:libc:setjmp\", "
+				 "not \"%s\"",
+				 a->prog, a->def->sec, a->def->args, a->def->sec, a->args);
+	*provider++ = '\0';
+	path = skep_sym_file(text, err);
+	if (!path)
+		return skep_wrap(err, -ENOENT, "program '%s'", a->prog);
+	ret = skep_usdt_find(path, provider, name, &places, err);
+	if (ret < 0)
+		skep_wrap(err, ret, "program '%s'", a->prog);
+	skep_vec_each (&places.v, it)
+		if (ret == 0)
+			ret = attach_place(a, path, it, links, err);
+	skep_vec_deinit(&places.v);
+	return ret;
+}

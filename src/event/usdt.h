@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * USDT: the static probes that programs carry (systemtap's <sys/sdt.h>).
+ *
+ * A probe is an instruction that does nothing and a note in .note.stapsdt that
+ * says where it is and where its arguments then are.  Programs that include
+ * bpf/usdt.bpf.h read the arguments by a specification that stands in their
+ * map __bpf_usdt_specs; which one is told by the cookie of the attachment.
+ * Notes are untrusted.
+ */
+#ifndef SKEP_EVENT_USDT_H
+#define SKEP_EVENT_USDT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/vec.h"
+
+#define SKEP_USDT_ARGS 12
+
+/* struct __bpf_usdt_arg_spec of libbpf's usdt.bpf.h. */
+struct skep_usdt_arg {
+	uint64_t val_off; /* the constant, or what is added to the register */
+	uint32_t type; /* 0: constant, 1: register, 2: memory at the register */
+	int16_t reg_off; /* in struct pt_regs */
+	uint8_t is_signed;
+	int8_t bitshift; /* 64 less the argument's bits */
+};
+
+/* struct __bpf_usdt_spec. */
+struct skep_usdt_spec {
+	struct skep_usdt_arg args[SKEP_USDT_ARGS];
+	uint64_t cookie;
+	int16_t nr_args;
+	uint16_t pad[3];
+};
+
+_Static_assert(sizeof(struct skep_usdt_spec) == 208, "as libbpf's");
+
+/* The specifications of one object, shared by its programs. */
+struct skep_usdt {
+	int specs_fd; /* __bpf_usdt_specs */
+	uint32_t max; /* its entries */
+	SKEP_VEC(struct skep_usdt_spec) specs; /* by index */
+};
+
+/* One place in a file. */
+struct skep_usdt_place {
+	uint64_t offset, semaphore; /* in the file; 0: no semaphore */
+	struct skep_usdt_spec spec;
+};
+
+struct skep_usdt_places {
+	SKEP_VEC(struct skep_usdt_place) v;
+};
+
+/* All places of probe @provider:@name in ELF file @path.  0 or -errno, with near names. */
+int skep_usdt_find(const char *path, const char *provider, const char *name,
+		   struct skep_usdt_places *places, struct skep_err *err);
+
+/*
+ * Reads "8@%rdi -4@-20(%rbp) 2@$7" (@machine EM_X86_64) or "8@x0 4@[sp, 12]"
+ * (EM_AARCH64) into @spec.  0, -EINVAL or -EOPNOTSUPP.
+ */
+int skep_usdt_spec_parse(const char *text, unsigned int machine, struct skep_usdt_spec *spec,
+			 struct skep_err *err);
+
+#endif
