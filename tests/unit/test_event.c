@@ -43,7 +43,7 @@ static void test_oracle(void)
 			       attach, def->prog_type, def->attach_type);
 		}
 	}
-	ok(same > 80 && !differ, "%d rows as in libbpf, %d differ, %d newer than it", same, differ,
+	ok(same >= 80 && !differ, "%d rows as in libbpf, %d differ, %d newer than it", same, differ,
 	   unknown);
 	dlclose(lib);
 }
@@ -102,15 +102,15 @@ static void test_near(void)
 static void test_attach_null(void)
 {
 	const char *args;
-	const struct skep_event_def *def = skep_event_find("lirc_mode2", &args, NULL);
+	const struct skep_event_def *def = skep_event_find("sk_reuseport", &args, NULL);
 	struct skep_attach a = {.def = def, .args = args, .prog = "p"};
 	struct skep_links links = {0};
 
 	ok(skep_attach_prog(&a, &links, &err) == -EOPNOTSUPP && err.tag == SKEP_E_UNSUPPORTED,
 	   "a kind that cannot be attached is unsupported, not wrong");
 	is_str(err.msg,
-	       "program 'p': a SEC(\"lirc_mode2\") program is attached to an infrared receiver, by "
-	       "`ir-keytable`",
+	       "program 'p': a SEC(\"sk_reuseport\") program is attached by the process that owns "
+	       "the sockets, with setsockopt(SO_ATTACH_REUSEPORT_EBPF)",
 	       "and says who can");
 	skep_err_deinit(&err);
 }
