@@ -30,6 +30,7 @@ struct skep_jit_cold {
 	uint32_t kind; /* the architecture's */
 	uint32_t len;
 	bool write;
+	uint8_t site; /* of checks: index in struct skep_vm's */
 };
 
 struct skep_jit {
@@ -47,7 +48,7 @@ struct skep_jit {
 	SKEP_VEC(struct skep_jit_fixup) fixups;
 	SKEP_VEC(struct skep_jit_cold) colds;
 	uint32_t slot; /* of the instruction being emitted */
-	uint8_t *leader; /* by slot: something may jump here */
+	uint8_t *leader; /* by slot: 1: something may jump here; 3: from behind */
 	bool oom;
 };
 

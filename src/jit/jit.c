@@ -128,16 +128,16 @@ static void find_leaders(struct skep_jit *j)
 		uint8_t kind;
 
 		if (prog->is_func[i])
-			j->leader[i] = 1;
+			j->leader[i] |= 1;
 		if (in->op >= SKEP_OP_MAX)
 			continue;
 		kind = skep_insn_table[in->op].kind;
 		if (kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO)
-			j->leader[(int64_t)i + in->off] = 1;
+			j->leader[(int64_t)i + in->off] |= in->off <= 0 ? 3 : 1;
 		if (kind == SKEP_KIND_LDDW)
 			i++;
 	}
-	j->leader[0] = 1;
+	j->leader[0] |= 1;
 }
 
 static int emit(struct skep_jit *j, struct skep_err *err)

@@ -27,7 +27,9 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_ROTATE = 1 << 1, /* shifts and an or that make a rotation */
 	SKEP_JIT_PASS_LOOKUP = 1 << 2, /* look-ups in a known map without the helper */
 	SKEP_JIT_PASS_DEAD = 1 << 3, /* results that nobody reads */
-	SKEP_JIT_PASS_ALL = (1 << 4) - 1,
+	SKEP_JIT_PASS_LOOP = 1 << 4, /* bpf_loop() with a known callback without the helper */
+	SKEP_JIT_PASS_ALIGN = 1 << 5, /* starts of loops at multiples of 16 */
+	SKEP_JIT_PASS_ALL = (1 << 6) - 1,
 };
 
 struct skep_jit_opts {

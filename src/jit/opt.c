@@ -295,6 +295,24 @@ static void direct_lookups(struct skep_jit *j)
 	}
 }
 
+/* bpf_loop() with a callback that is known here calls it at once. */
+static void direct_loops(struct skep_jit *j)
+{
+	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+		const struct skep_vm_insn *in = &j->ir[i], *func;
+
+		if (in->op != SKEP_OP_CALL || in->helper != loop)
+			continue;
+		func = constant_in(j, i, BPF_REG_2, SKEP_OP_LDDW_FUNC);
+		if (func)
+			replace(j, i, SKEP_JIT_LOOP, 0, 0,
+				(const struct skep_vm_insn *)(uintptr_t)func->imm - j->prog->insns);
+	}
+}
+
 int skep_jit_optimise(struct skep_jit *j)
 {
 	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
@@ -307,6 +325,8 @@ int skep_jit_optimise(struct skep_jit *j)
 	}
 	if (j->passes & SKEP_JIT_PASS_LOOKUP)
 		direct_lookups(j);
+	if (j->passes & SKEP_JIT_PASS_LOOP)
+		direct_loops(j);
 	if (j->passes & SKEP_JIT_PASS_DEAD) {
 		find_live(j, live);
 		drop_dead(j, live);

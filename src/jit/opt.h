@@ -15,6 +15,7 @@ enum skep_jit_op {
 	SKEP_JIT_ROL64, /* dst rotated left by imm */
 	SKEP_JIT_ROL32,
 	SKEP_JIT_LOOKUP, /* r0 = look-up of key r2 in the map whose address is imm */
+	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
 	SKEP_JIT_OP_MAX,
 };
 

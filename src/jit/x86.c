@@ -85,15 +85,18 @@ void skep_x86_blind(struct x86 *x, int32_t imm)
 static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
 {
 	int32_t len = (int32_t)width / 8;
-	uint32_t slow, back;
+	uint32_t slow, back, site;
 
 	if (!x->j->checked || (bpf_base == BPF_REG_10 && off >= -SKEP_VM_STACK && off + len <= 0))
 		return;
 	slow = cold(x, COLD_CHECK, (uint32_t)len, write, &back);
+	site = x->nr_sites[write]++ % (SKEP_VM_SITES / 2) + (write ? SKEP_VM_SITES / 2 : 0);
+	if (x->j->colds.len)
+		x->j->colds.data[x->j->colds.len - 1].site = (uint8_t)site;
 	x_lea(x->j, R11, map[bpf_base], off);
 	x_mov(x->j, true, R10, R11);
-	x_mem(x->j, 0, true, 0x2b, R10, VM, HIT(write, start), false);
-	x_load(x->j, true, R9, VM, HIT(write, size));
+	x_mem(x->j, 0, true, 0x2b, R10, VM, SPAN_AT(site, site, start), false);
+	x_load(x->j, true, R9, VM, SPAN_AT(site, site, size));
 	x_imm(x->j, true, X_SUB, R9, len);
 	x_rr(x->j, true, X_CMP, R9, R10);
 	x_jcc(x->j, CC_A, slow);
@@ -718,6 +721,13 @@ static void before_call(struct x86 *x)
 	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
 	x_jcc(x->j, CC_AE, cold(x, COLD_DEPTH, 0, false, NULL));
 	move_frame(x, X_SUB, X_ADD);
+	if (x->may_goto) {
+		frame_address(x);
+		x_rex(x->j, true, 0, 0, R11, false);
+		skep_jit_byte(x->j, 0xc7); /* mov qword, imm32 */
+		x_address(x->j, 0, R11, AT(frames[0].may_goto));
+		skep_jit_u32(x->j, SKEP_VM_MAY_GOTO);
+	}
 	if (x->j->checked)
 		x_call(x->j, x->zero);
 }
@@ -832,6 +842,71 @@ FN(lookup)
 	x_const(j, RDI, (uint64_t)in->imm);
 	x_load(j, false, RDX, VM, AT(cpu));
 	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
+}
+
+#define LOOPS (1 << 23) /* BPF_MAX_LOOPS */
+#define COUNT 40 /* of the call area: what reload_args() leaves alone */
+
+/* The callback of bpf_loop() sees r6 to r9 as 0: keeps the caller's, or brings them back. */
+static void loop_registers(struct x86 *x, bool keep)
+{
+	int i;
+
+	if (!x->j->checked)
+		return;
+	if (keep)
+		x_imm(x->j, true, X_SUB, RSP, 32);
+	for (i = 0; i < 4; i++)
+		x_mem(x->j, 0, true, keep ? 0x89 : 0x8b, skep_x86_saved[i], RSP, i * 8, false);
+	if (!keep)
+		x_imm(x->j, true, X_ADD, RSP, 32);
+}
+
+/* bpf_loop(r1 times, the function at slot imm, r3, flags r4): calls it without the helper. */
+FN(loop)
+{
+	struct skep_jit *j = x->j;
+	uint32_t flags = skep_jit_label(j), many = skep_jit_label(j), end = skep_jit_label(j);
+	uint32_t again = skep_jit_label(j), done = skep_jit_label(j);
+	int32_t area = j->checked ? 32 : 0;
+	int i;
+
+	spill_args(x, j->checked ? 5 : 3);
+	charge(x, 1);
+	x_rr(j, true, X_TEST, map[4], map[4]);
+	x_jcc(j, CC_NE, flags);
+	x_imm(j, false, X_CMP, map[1], LOOPS);
+	x_jcc(j, CC_A, many);
+	x_mem_imm(j, true, X_AND, RSP, COUNT, 0);
+	x_const(j, RAX, 0);
+	x_rr(j, false, X_TEST, map[1], map[1]);
+	x_jcc(j, CC_E, end);
+	loop_registers(x, true);
+	skep_jit_place(j, again);
+	before_call(x);
+	x_load(j, false, map[1], RSP, area + COUNT);
+	x_load(j, true, map[2], RSP, area + 16);
+	for (i = 3; i < 10 && j->checked; i++)
+		x_const(j, map[i], 0);
+	x_call(j, skep_x86_entry(x, (uint32_t)in->imm));
+	after_call(x);
+	x_mem_imm(j, true, X_ADD, RSP, area + COUNT, 1);
+	x_rr(j, true, X_TEST, RAX, RAX);
+	x_load(j, true, RAX, RSP, area + COUNT);
+	x_jcc(j, CC_NE, done);
+	x_mem(j, 0, false, 0x3b, RAX, RSP, area, false);
+	x_jcc(j, CC_B, again);
+	skep_jit_place(j, done);
+	loop_registers(x, false);
+	x_jmp(j, end);
+	skep_jit_place(j, flags);
+	x_const(j, RAX, (uint64_t)-EINVAL);
+	x_jmp(j, end);
+	skep_jit_place(j, many);
+	x_const(j, RAX, (uint64_t)-E2BIG);
+	skep_jit_place(j, end);
+	if (j->checked)
+		reload_args(x);
 }
 
 /* skep_vm_prog_create() refuses these. */

@@ -10,9 +10,9 @@
 
 #define VM	  R12
 #define AT(field) ((int32_t)offsetof(struct skep_vm, field))
-/* A field of what the last slow check found: hit[0] for reads, hit[1] for writes. */
-#define HIT(write, part) \
-	((int32_t)(offsetof(struct skep_vm, hit) + (write) * sizeof(struct skep_vm_span) + \
+/* A field of what the last slow check of this site, or of this direction, found. */
+#define SPAN_AT(array, n, part) \
+	((int32_t)(offsetof(struct skep_vm, array) + (n) * sizeof(struct skep_vm_span) + \
 		   offsetof(struct skep_vm_span, part)))
 
 /* The machine register of each BPF register. */
@@ -27,9 +27,10 @@ enum skep_x86_cold { COLD_CHECK, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_EN
 struct x86 {
 	struct skep_jit *j;
 	uint32_t fail, check[2], packet, zero; /* labels of common code */
+	uint32_t nr_sites[2]; /* checked accesses so far: loads, stores */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
-	bool tails, bmi2;
+	bool tails, bmi2, may_goto;
 };
 
 typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t width);
@@ -39,7 +40,7 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 #include "isa/isa.def"
 /* And one for each operation of the machine and of the passes. */
 skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
-	skep_x86_rotate32, skep_x86_lookup;
+	skep_x86_rotate32, skep_x86_lookup, skep_x86_loop;
 
 /* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
 void skep_x86_blind(struct x86 *x, int32_t imm);

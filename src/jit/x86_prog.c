@@ -24,6 +24,7 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_ROL64] = skep_x86_rotate64,
 	[SKEP_JIT_ROL32] = skep_x86_rotate32,
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
+	[SKEP_JIT_LOOP] = skep_x86_loop,
 };
 
 const char *skep_jit_arch(void)
@@ -169,9 +170,30 @@ static void function(struct x86 *x, uint32_t slot)
 /* True if what stands before @slot can run into it. */
 static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t before)
 {
-	uint16_t op = prog->insns[before].op;
+	const struct skep_vm_insn *in = &prog->insns[before];
+	bool ja = in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32;
 
-	return slot && op != SKEP_OP_EXIT && op != SKEP_OP_JA && op != SKEP_OP_JA32;
+	/* A jump to what follows is no code. */
+	return slot && in->op != SKEP_OP_EXIT && (!ja || in->off == 1);
+}
+
+/* A loop's start at the start of what the processor fetches at once. */
+static void align(struct skep_jit *j)
+{
+	/* In the first pass, where distances are bounds, the most that it can be. */
+	size_t n = j->pass ? -j->len & 15 : 15;
+
+	for (; n >= 8; n -= 8) { /* nop dword [rax + rax + 0], 8 bytes */
+		skep_jit_u32(j, 0x00841f0f);
+		skep_jit_u32(j, 0);
+	}
+	for (; n >= 3; n -= 3) { /* nop dword [rax] */
+		skep_jit_byte(j, 0x0f);
+		skep_jit_byte(j, 0x1f);
+		skep_jit_byte(j, 0x00);
+	}
+	for (; n; n--)
+		skep_jit_byte(j, 0x90);
 }
 
 /* The form of @in with its immediate in r11, if blinding is wanted and it has one. */
@@ -216,6 +238,8 @@ static void body(struct x86 *x)
 				x_jmp(j, i);
 			function(x, i);
 		}
+		if ((j->leader[i] & 2) && (j->passes & SKEP_JIT_PASS_ALIGN))
+			align(j);
 		skep_jit_place(j, i);
 		in = blinded(x, in, &copy);
 		emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
@@ -262,6 +286,7 @@ static void cold_fail(struct x86 *x, const struct skep_jit_cold *c, const void *
 static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
+	int i;
 
 	x_mov(j, true, R10, R11);
 	x_mem(j, 0, true, 0x2b, R10, VM, AT(lo), false);
@@ -272,6 +297,11 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_const(j, R9, c->len);
 	x_call(j, x->check[c->write]);
+	/* What was found is good for this site, too. */
+	for (i = 0; i < 2; i++) {
+		x_load(j, true, R9, VM, SPAN_AT(hit, c->write, start) + i * 8);
+		x_store(j, true, VM, SPAN_AT(site, c->site, start) + i * 8, R9);
+	}
 	x_jmp(j, c->back);
 }
 
@@ -322,6 +352,8 @@ static void plan(struct x86 *x)
 			x->save |= (uint8_t)(1 << (in->src - 6));
 		if (in->op == SKEP_VM_OP_TAIL_CALL)
 			x->tails = true;
+		else if (in->op == SKEP_OP_MAY_GOTO)
+			x->may_goto = true;
 		else if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
 			i++;
 	}

@@ -22,8 +22,12 @@ void skep_vm_moved(struct skep_vm *vm)
 		.start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK),
 		.size = SKEP_VM_STACK,
 	};
+	unsigned int i;
 
 	vm->hit[0] = vm->hit[1] = none;
+	if (vm->prog && vm->prog->native)
+		for (i = 0; i < SKEP_VM_SITES; i++)
+			vm->site[i] = none;
 }
 
 static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)

@@ -83,6 +83,8 @@ struct skep_vm_hold {
 	struct skep_map *map;
 };
 
+#define SKEP_VM_SITES 16
+
 struct skep_vm_span {
 	uint64_t start, size;
 };
@@ -93,6 +95,8 @@ struct skep_vm {
 	uint64_t lo, span; /* the stack that the current frame may touch */
 	struct skep_vm_span
 		hit[2]; /* what the last slow check found: [1] writable; at least 8 bytes */
+	/* The same for machine code, by site of the access: the lower half for reading. */
+	struct skep_vm_span site[SKEP_VM_SITES];
 	int64_t left; /* of the budget */
 	const struct skep_vm_insn *pc; /* the call instruction, while a helper runs */
 	unsigned int depth; /* index of the current frame */
