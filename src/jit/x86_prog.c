@@ -283,21 +283,32 @@ static void cold_fail(struct x86 *x, const struct skep_jit_cold *c, const void *
 	x_jmp(j, x->fail);
 }
 
+/* Whether r11 is in the range at @start and @size of the machine: flags as of cc BE. */
+static void compare_span(struct skep_jit *j, int32_t start, int32_t size, uint32_t len)
+{
+	x_mov(j, true, R10, R11);
+	x_mem(j, 0, true, 0x2b, R10, VM, start, false);
+	x_load(j, true, R9, VM, size);
+	x_imm(j, true, X_SUB, R9, (int32_t)len);
+	x_rr(j, true, X_CMP, R9, R10);
+}
+
+/* The stack, what any site found last, then the slow check. */
 static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
+	uint32_t found = skep_jit_label(j);
 	int i;
 
-	x_mov(j, true, R10, R11);
-	x_mem(j, 0, true, 0x2b, R10, VM, AT(lo), false);
-	x_load(j, true, R9, VM, AT(span));
-	x_imm(j, true, X_SUB, R9, (int32_t)c->len);
-	x_rr(j, true, X_CMP, R9, R10);
+	compare_span(j, AT(lo), AT(span), c->len);
 	x_jcc(j, CC_BE, c->back);
+	compare_span(j, SPAN_AT(hit, c->write, start), SPAN_AT(hit, c->write, size), c->len);
+	x_jcc(j, CC_BE, found);
 	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_const(j, R9, c->len);
 	x_call(j, x->check[c->write]);
 	/* What was found is good for this site, too. */
+	skep_jit_place(j, found);
 	for (i = 0; i < 2; i++) {
 		x_load(j, true, R9, VM, SPAN_AT(hit, c->write, start) + i * 8);
 		x_store(j, true, VM, SPAN_AT(site, c->site, start) + i * 8, R9);

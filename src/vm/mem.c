@@ -110,6 +110,30 @@ bool skep_vm_may_access(struct skep_vm *vm, uint64_t addr, uint64_t len, bool wr
 	return !vm->checked || !len || reach(vm, addr, write) >= len;
 }
 
+/*
+ * Where the memory begins that ends at @end and holds @addr, as far as that
+ * is known: what is remembered should also hold for what lies before @addr.
+ */
+static uint64_t begin_of(const struct skep_vm *vm, uint64_t addr, uint64_t end)
+{
+	const struct skep_vm_run *run = vm->run;
+	const struct skep_vm_packet *packet = run->packet;
+	uint32_t i;
+
+	if (within(addr, (uintptr_t)run->ctx, end) && end == (uintptr_t)run->ctx + run->ctx_len)
+		return (uintptr_t)run->ctx;
+	if (packet && addr >= (uintptr_t)packet->data && end == (uintptr_t)packet->data_end)
+		return (uintptr_t)packet->data;
+	for (i = 0; i < vm->prog->nr_maps; i++) {
+		const struct skep_map *map = vm->prog->maps[i];
+
+		/* A value ends where it began and value_size more, or later: rounded up. */
+		if (skep_map_bound(map, addr) == end && end - map->value_size < addr)
+			return end - map->value_size;
+	}
+	return addr;
+}
+
 /* Words for what is wrong with @addr: the nearest thing that the author knows. */
 static void describe(const struct skep_vm *vm, uint64_t addr, uint64_t len, bool write, char *text,
 		     size_t size)
@@ -146,8 +170,10 @@ bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a
 	char text[128];
 
 	if (n >= len) {
-		if (n >= sizeof(uint64_t))
-			vm->hit[write] = (struct skep_vm_span){.start = addr, .size = n};
+		uint64_t start = begin_of(vm, addr, addr + n);
+
+		if (addr + n - start >= sizeof(uint64_t))
+			vm->hit[write] = (struct skep_vm_span){start, addr + n - start};
 		return true;
 	}
 	describe(vm, addr, len, write, text, sizeof(text));
