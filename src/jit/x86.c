@@ -81,6 +81,20 @@ void skep_x86_blind(struct x86 *x, int32_t imm)
 	x_rr(x->j, true, 0x63, R11, R11);
 }
 
+/*
+ * Accesses by one value of a register go to one place, and share what is
+ * remembered of it.  Where the guess is wrong, only time is lost.
+ */
+static uint32_t site_for(struct x86 *x, int bpf_base, bool write)
+{
+	uint8_t *of = &x->site_of[bpf_base][write];
+	const uint32_t half = SKEP_VM_SITES / 2;
+
+	if (!*of)
+		*of = (uint8_t)(x->nr_sites[write]++ % half + 1);
+	return *of - 1u + (write ? half : 0);
+}
+
 /* Makes sure that the program may touch @width bits at base + off.  Uses r9 to r11. */
 static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
 {
@@ -90,7 +104,7 @@ static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool
 	if (!x->j->checked || (bpf_base == BPF_REG_10 && off >= -SKEP_VM_STACK && off + len <= 0))
 		return;
 	slow = cold(x, COLD_CHECK, (uint32_t)len, write, &back);
-	site = x->nr_sites[write]++ % (SKEP_VM_SITES / 2) + (write ? SKEP_VM_SITES / 2 : 0);
+	site = site_for(x, bpf_base, write);
 	if (x->j->colds.len)
 		x->j->colds.data[x->j->colds.len - 1].site = (uint8_t)site;
 	x_lea(x->j, R11, map[bpf_base], off);

@@ -27,7 +27,8 @@ enum skep_x86_cold { COLD_CHECK, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_EN
 struct x86 {
 	struct skep_jit *j;
 	uint32_t fail, check[2], packet, zero; /* labels of common code */
-	uint32_t nr_sites[2]; /* checked accesses so far: loads, stores */
+	uint32_t nr_sites[2]; /* of checked accesses so far: loads, stores */
+	uint8_t site_of[11][2]; /* that accesses by a register take until it changes; 0: a new one */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
 	bool tails, bmi2, may_goto;

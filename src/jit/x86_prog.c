@@ -6,6 +6,7 @@
 #if defined(__x86_64__)
 
 #include <errno.h>
+#include <string.h>
 
 #include "jit/jit.h"
 #include "jit/opt.h"
@@ -221,6 +222,20 @@ static const struct skep_vm_insn *blinded(struct x86 *x, const struct skep_vm_in
 	return copy;
 }
 
+/* What an instruction writes goes elsewhere from now on. */
+static void forget_sites(struct x86 *x, const struct skep_vm_insn *in)
+{
+	const struct skep_insn_info *row = &skep_insn_table[in->op];
+
+	if (in->op >= SKEP_OP_MAX)
+		memset(x->site_of, 0, sizeof(x->site_of));
+	else if (row->kind == SKEP_KIND_CALL || row->kind == SKEP_KIND_CALL_PC ||
+		 row->kind == SKEP_KIND_CALLX)
+		memset(x->site_of, 0, 6 * sizeof(x->site_of[0]));
+	else if (row->dst == SKEP_F_WRITE || row->dst == SKEP_F_RDWR)
+		memset(x->site_of[in->dst], 0, sizeof(x->site_of[0]));
+}
+
 static void body(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
@@ -243,6 +258,7 @@ static void body(struct x86 *x)
 		skep_jit_place(j, i);
 		in = blinded(x, in, &copy);
 		emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
+		forget_sites(x, &j->ir[i]);
 		if (row && skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
 			skep_jit_place(j, ++i);
 	}

@@ -83,7 +83,7 @@ struct skep_vm_hold {
 	struct skep_map *map;
 };
 
-#define SKEP_VM_SITES 16
+#define SKEP_VM_SITES 32
 
 struct skep_vm_span {
 	uint64_t start, size;
