@@ -9,8 +9,9 @@
  * no verifier would pass, finds the frame it expects.
  *
  * Checks (only without proof): an access through r10 within its frame is
- * decided here; any other is compared inline with the range found last, and
- * goes to the cold part, first to the stack's range, then to skep_vm_check().
+ * decided here; any other is compared inline with the range that its site
+ * found last, and goes to the cold part: to the stack's range, to what any
+ * site found last, then to skep_vm_check().
  */
 #if defined(__x86_64__)
 
@@ -22,19 +23,9 @@
 
 #define map skep_x86_map
 
-static const struct skep_vm_insn *pc_of(const struct x86 *x)
-{
-	return &x->j->prog->insns[x->j->slot];
-}
-
-static uint32_t target(const struct x86 *x, const struct skep_vm_insn *in)
-{
-	return (uint32_t)((int64_t)x->j->slot + in->off);
-}
-
 /* A label in the cold part for this instruction; *@back is where it comes back to. */
-static uint32_t cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
-		     uint32_t *back)
+uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
+		       uint32_t *back)
 {
 	struct skep_jit_cold c = {
 		.label = skep_jit_label(x->j),
@@ -53,12 +44,12 @@ static uint32_t cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool 
 }
 
 /* Counts @n instructions against the budget. */
-static void charge(struct x86 *x, uint32_t n)
+void skep_x86_charge(struct x86 *x, uint32_t n)
 {
 	if (!x->j->checked && !x->j->prog->budget)
 		return;
 	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
-	x_jcc(x->j, CC_S, cold(x, COLD_LIMIT, 0, false, NULL));
+	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, NULL));
 }
 
 /* A number for @slot that the program's author cannot know; the same in both passes. */
@@ -103,7 +94,7 @@ static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool
 
 	if (!x->j->checked || (bpf_base == BPF_REG_10 && off >= -SKEP_VM_STACK && off + len <= 0))
 		return;
-	slow = cold(x, COLD_CHECK, (uint32_t)len, write, &back);
+	slow = skep_x86_cold(x, COLD_CHECK, (uint32_t)len, write, &back);
 	site = site_for(x, bpf_base, write);
 	if (x->j->colds.len)
 		x->j->colds.data[x->j->colds.len - 1].site = (uint8_t)site;
@@ -128,39 +119,10 @@ static void check_atomic(struct x86 *x, int bpf_base, int32_t off, uint32_t widt
 	skep_jit_byte(x->j, 0xf6); /* test r11b, len - 1 */
 	skep_jit_byte(x->j, 0xc0 | (R11 & 7));
 	skep_jit_byte(x->j, (uint8_t)(width / 8 - 1));
-	x_jcc(x->j, CC_NE, cold(x, COLD_UNALIGNED, width / 8, write, NULL));
+	x_jcc(x->j, CC_NE, skep_x86_cold(x, COLD_UNALIGNED, width / 8, write, NULL));
 }
 
-/* An emitter: of one row, of the four forms of a binary row, of one row for each width. */
-#define FN(name) void skep_x86_##name(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
-#define FORMS(name, k, by_reg) \
-	FN(name##64_K) \
-	{ \
-		k; \
-	} \
-	FN(name##32_K) \
-	{ \
-		k; \
-	} \
-	FN(name##64_X) \
-	{ \
-		by_reg; \
-	} \
-	FN(name##32_X) \
-	{ \
-		by_reg; \
-	}
-#define ROW(name, emit) \
-	FN(name) \
-	{ \
-		emit; \
-	}
-
 /* Arithmetic. */
-
-#define DST map[in->dst]
-#define SRC map[in->src]
-#define W   (width == 64)
 
 static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
 {
@@ -387,7 +349,7 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
 {
 	if (in->off <= 0)
-		charge(x, (uint32_t)-in->off + 1);
+		skep_x86_charge(x, (uint32_t)-in->off + 1);
 }
 
 static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int cc)
@@ -449,7 +411,7 @@ ROW(JA, jump(x, in, width))
 ROW(JA32, jump(x, in, width))
 
 /* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */
-static void frame_address(struct x86 *x)
+void skep_x86_frame_address(struct x86 *x)
 {
 	x_load(x->j, false, R11, VM, AT(depth));
 	x_rr(x->j, true, 0x69, R11, R11);
@@ -461,7 +423,7 @@ FN(MAY_GOTO)
 {
 	uint32_t go_on = skep_jit_label(x->j);
 
-	frame_address(x);
+	skep_x86_frame_address(x);
 	x_mem_imm(x->j, true, X_SUB, R11, AT(frames[0].may_goto), 1);
 	x_jcc(x->j, CC_AE, go_on);
 	/* It was 0: used up, and stays so. */
@@ -616,318 +578,5 @@ CONSTANT(LDDW_FUNC)
 CONSTANT(LDDW_MAP_IDX)
 CONSTANT(LDDW_MAP_IDX_VALUE)
 #undef CONSTANT
-
-/* Calls. */
-
-static void epilogue(struct x86 *x)
-{
-	int i;
-
-	if (x->frame)
-		x_imm(x->j, true, X_ADD, RSP, x->frame);
-	for (i = 3; i >= 0; i--)
-		if (x->save & 1 << i)
-			x_pop(x->j, skep_x86_saved[i]);
-}
-
-FN(EXIT)
-{
-	epilogue(x);
-	x_ret(x->j);
-}
-
-static void remember_pc(struct x86 *x)
-{
-	x_const(x->j, R11, (uint64_t)(uintptr_t)pc_of(x));
-	x_store(x->j, true, VM, AT(pc), R11);
-}
-
-static void spill_args(struct x86 *x, int n)
-{
-	int i;
-
-	for (i = 0; i < n; i++)
-		x_store(x->j, true, RSP, i * 8, map[1 + i]);
-}
-
-static void reload_args(struct x86 *x)
-{
-	int i;
-
-	for (i = 0; i < 5; i++)
-		x_load(x->j, true, map[1 + i], RSP, i * 8);
-}
-
-static void fail_if_failed(struct x86 *x)
-{
-	x_mem_imm(x->j, false, X_CMP, VM, AT(failed), 0);
-	x_jcc(x->j, CC_NE, x->fail);
-}
-
-FN(CALL)
-{
-	struct skep_jit *j = x->j;
-	int n = 0;
-
-	while (n < 5 && in->helper->args[n] != SKEP_ARG_NONE)
-		n++;
-	spill_args(x, j->checked ? 5 : n);
-	charge(x, 1);
-	remember_pc(x);
-	if (j->checked) {
-		x_mov(j, true, RDI, VM);
-		x_mov(j, true, RSI, R11);
-		x_mov(j, true, RDX, RSP);
-		x_call_c(j, (const void *)(uintptr_t)skep_vm_check_args);
-		x_rr8(j, false, 0x84, RAX, RAX);
-		x_jcc(j, CC_E, x->fail);
-	}
-	x_mov(j, true, RDI, VM);
-	x_mov(j, true, RSI, RSP);
-	x_call_c(j, (const void *)(uintptr_t)in->helper->fn);
-	fail_if_failed(x);
-	/* Without proof nobody said that the program leaves r1 to r5 alone. */
-	if (j->checked)
-		reload_args(x);
-}
-
-FN(tail_call)
-{
-	struct skep_jit *j = x->j;
-	uint32_t through = skep_jit_label(j), ran = skep_jit_label(j);
-
-	spill_args(x, 5);
-	charge(x, 1);
-	remember_pc(x);
-	x_mov(j, true, RDI, VM);
-	x_mov(j, true, RSI, R11);
-	x_mov(j, true, RDX, RSP);
-	x_call_c(j, (const void *)(uintptr_t)skep_jit_tail);
-	fail_if_failed(x);
-	x_mov(j, true, R11, RAX);
-	reload_args(x);
-	x_imm(j, true, X_CMP, R11, 1);
-	x_jcc(j, CC_B, through);
-	x_jcc(j, CC_E, ran);
-	epilogue(x);
-	x_indirect(j, 4, R11);
-	skep_jit_place(j, ran);
-	x_mov(j, true, RAX, RDI);
-	epilogue(x);
-	x_ret(j);
-	skep_jit_place(j, through);
-	x_const(j, RAX, (uint64_t)-EINVAL);
-}
-
-static void move_frame(struct x86 *x, uint8_t down, uint8_t up)
-{
-	x_mem_imm(x->j, false, up, VM, AT(depth), 1);
-	x_imm(x->j, true, down, RBP, SKEP_VM_STACK);
-	if (!x->j->checked)
-		return;
-	x_mem_imm(x->j, true, down, VM, AT(lo), SKEP_VM_STACK);
-	x_mem_imm(x->j, true, up, VM, AT(span), SKEP_VM_STACK);
-}
-
-static void before_call(struct x86 *x)
-{
-	charge(x, 1);
-	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
-	x_jcc(x->j, CC_AE, cold(x, COLD_DEPTH, 0, false, NULL));
-	move_frame(x, X_SUB, X_ADD);
-	if (x->may_goto) {
-		frame_address(x);
-		x_rex(x->j, true, 0, 0, R11, false);
-		skep_jit_byte(x->j, 0xc7); /* mov qword, imm32 */
-		x_address(x->j, 0, R11, AT(frames[0].may_goto));
-		skep_jit_u32(x->j, SKEP_VM_MAY_GOTO);
-	}
-	if (x->j->checked)
-		x_call(x->j, x->zero);
-}
-
-static void after_call(struct x86 *x)
-{
-	struct skep_jit *j = x->j;
-	uint32_t slow, back;
-
-	move_frame(x, X_ADD, X_SUB);
-	if (!x->tails)
-		return;
-	/* The callee may have ended as another program. */
-	slow = cold(x, COLD_ENTER, 0, false, &back);
-	x_const(j, R11, (uint64_t)(uintptr_t)j->prog);
-	x_mem(j, 0, true, X_CMP, R11, VM, AT(prog), false);
-	x_jcc(j, CC_NE, slow);
-	skep_jit_place(j, back);
-}
-
-FN(CALL_PC)
-{
-	before_call(x);
-	x_call(x->j, skep_x86_entry(x, target(x, in)));
-	after_call(x);
-}
-
-FN(CALLX)
-{
-	struct skep_jit *j = x->j;
-
-	spill_args(x, 5);
-	x_mov(j, true, RDX, DST);
-	x_mov(j, true, RDI, VM);
-	x_const(j, RSI, (uint64_t)(uintptr_t)pc_of(x));
-	x_call_c(j, (const void *)(uintptr_t)skep_jit_callx);
-	x_rr(j, true, X_TEST, RAX, RAX);
-	x_jcc(j, CC_E, x->fail);
-	x_store(j, true, RSP, 40, RAX);
-	reload_args(x);
-	before_call(x);
-	x_mem(j, 0, false, 0xff, 2, RSP, 40, false); /* call [rsp + 40] */
-	after_call(x);
-}
-
-/* Packet accesses: the offset in r11, the length in r10; nothing there ends the function with 0. */
-static void packet(struct x86 *x, uint32_t width)
-{
-	struct skep_jit *j = x->j;
-	uint32_t there = skep_jit_label(j);
-
-	x_const(j, R10, width / 8);
-	x_call(j, x->packet);
-	x_rr(j, false, X_TEST, R11, R11);
-	x_jcc(j, CC_NE, there);
-	x_const(j, RAX, 0);
-	epilogue(x);
-	x_ret(j);
-	skep_jit_place(j, there);
-}
-
-static void packet_at(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, bool indexed)
-{
-	if (x->j->blind) {
-		skep_x86_blind(x, (int32_t)in->imm);
-		if (indexed)
-			x_rr(x->j, true, X_ADD, SRC, R11);
-	} else if (indexed) {
-		x_lea(x->j, R11, SRC, (int32_t)in->imm);
-	} else {
-		x_const(x->j, R11, (uint32_t)in->imm);
-	}
-	packet(x, width);
-}
-
-ROW(LD_ABS8, packet_at(x, in, width, false))
-ROW(LD_ABS16, packet_at(x, in, width, false))
-ROW(LD_ABS32, packet_at(x, in, width, false))
-ROW(LD_IND8, packet_at(x, in, width, true))
-ROW(LD_IND16, packet_at(x, in, width, true))
-ROW(LD_IND32, packet_at(x, in, width, true))
-
-/* What the passes make. */
-
-FN(lea_index)
-{
-	int base = SRC, index = map[in->imm];
-
-	x_lea_index(x->j, true, DST, base, index, 0);
-}
-
-ROW(nop, (void)x)
-FN(lea)
-{
-	if (!x->j->blind) {
-		x_lea(x->j, DST, SRC, (int32_t)in->imm);
-		return;
-	}
-	skep_x86_blind(x, (int32_t)in->imm);
-	x_lea_index(x->j, true, DST, SRC, R11, 0);
-}
-
-ROW(rotate64, x_shift(x->j, true, 0, DST, (unsigned int)in->imm))
-ROW(rotate32, x_shift(x->j, false, 0, DST, (unsigned int)in->imm))
-
-/* lookup(map, key, cpu) of the map's kind; trusted programs only. */
-FN(lookup)
-{
-	struct skep_jit *j = x->j;
-	const struct skep_map *m = (const struct skep_map *)(uintptr_t)in->imm;
-
-	x_const(j, RDI, (uint64_t)in->imm);
-	x_load(j, false, RDX, VM, AT(cpu));
-	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
-}
-
-#define LOOPS (1 << 23) /* BPF_MAX_LOOPS */
-#define COUNT 40 /* of the call area: what reload_args() leaves alone */
-
-/* The callback of bpf_loop() sees r6 to r9 as 0: keeps the caller's, or brings them back. */
-static void loop_registers(struct x86 *x, bool keep)
-{
-	int i;
-
-	if (!x->j->checked)
-		return;
-	if (keep)
-		x_imm(x->j, true, X_SUB, RSP, 32);
-	for (i = 0; i < 4; i++)
-		x_mem(x->j, 0, true, keep ? 0x89 : 0x8b, skep_x86_saved[i], RSP, i * 8, false);
-	if (!keep)
-		x_imm(x->j, true, X_ADD, RSP, 32);
-}
-
-/* bpf_loop(r1 times, the function at slot imm, r3, flags r4): calls it without the helper. */
-FN(loop)
-{
-	struct skep_jit *j = x->j;
-	uint32_t flags = skep_jit_label(j), many = skep_jit_label(j), end = skep_jit_label(j);
-	uint32_t again = skep_jit_label(j), done = skep_jit_label(j);
-	int32_t area = j->checked ? 32 : 0;
-	int i;
-
-	spill_args(x, j->checked ? 5 : 3);
-	charge(x, 1);
-	x_rr(j, true, X_TEST, map[4], map[4]);
-	x_jcc(j, CC_NE, flags);
-	x_imm(j, false, X_CMP, map[1], LOOPS);
-	x_jcc(j, CC_A, many);
-	x_mem_imm(j, true, X_AND, RSP, COUNT, 0);
-	x_const(j, RAX, 0);
-	x_rr(j, false, X_TEST, map[1], map[1]);
-	x_jcc(j, CC_E, end);
-	loop_registers(x, true);
-	skep_jit_place(j, again);
-	before_call(x);
-	x_load(j, false, map[1], RSP, area + COUNT);
-	x_load(j, true, map[2], RSP, area + 16);
-	for (i = 3; i < 10 && j->checked; i++)
-		x_const(j, map[i], 0);
-	x_call(j, skep_x86_entry(x, (uint32_t)in->imm));
-	after_call(x);
-	x_mem_imm(j, true, X_ADD, RSP, area + COUNT, 1);
-	x_rr(j, true, X_TEST, RAX, RAX);
-	x_load(j, true, RAX, RSP, area + COUNT);
-	x_jcc(j, CC_NE, done);
-	x_mem(j, 0, false, 0x3b, RAX, RSP, area, false);
-	x_jcc(j, CC_B, again);
-	skep_jit_place(j, done);
-	loop_registers(x, false);
-	x_jmp(j, end);
-	skep_jit_place(j, flags);
-	x_const(j, RAX, (uint64_t)-EINVAL);
-	x_jmp(j, end);
-	skep_jit_place(j, many);
-	x_const(j, RAX, (uint64_t)-E2BIG);
-	skep_jit_place(j, end);
-	if (j->checked)
-		reload_args(x);
-}
-
-/* skep_vm_prog_create() refuses these. */
-ROW(ADDR_SPACE_CAST, x_ud2(x->j))
-ROW(CALL_KFUNC, x_ud2(x->j))
-ROW(MOV_PERCPU_ADDR, x_ud2(x->j))
-ROW(NOSPEC, x_ud2(x->j))
-ROW(CALL_PC_LOADED, x_ud2(x->j))
 
 #endif

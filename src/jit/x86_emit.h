@@ -28,7 +28,8 @@ struct x86 {
 	struct skep_jit *j;
 	uint32_t fail, check[2], packet, zero; /* labels of common code */
 	uint32_t nr_sites[2]; /* of checked accesses so far: loads, stores */
-	uint8_t site_of[11][2]; /* that accesses by a register take until it changes; 0: a new one */
+	uint8_t site_of[11]
+		       [2]; /* that accesses by a register take until it changes; 0: a new one */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
 	bool tails, bmi2, may_goto;
@@ -46,10 +47,57 @@ skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, 
 /* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
 void skep_x86_blind(struct x86 *x, int32_t imm);
 
+/* A label in the cold part for this instruction; *@back is where it comes back to. */
+uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
+		       uint32_t *back);
+/* Counts @n instructions against the budget. */
+void skep_x86_charge(struct x86 *x, uint32_t n);
+/* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */
+void skep_x86_frame_address(struct x86 *x);
+
 /* The label where the function at @slot is entered; the label @slot is its first instruction. */
 static inline uint32_t skep_x86_entry(const struct x86 *x, uint32_t slot)
 {
 	return x->j->prog->nr + slot;
 }
+
+static inline const struct skep_vm_insn *pc_of(const struct x86 *x)
+{
+	return &x->j->prog->insns[x->j->slot];
+}
+
+static inline uint32_t target(const struct x86 *x, const struct skep_vm_insn *in)
+{
+	return (uint32_t)((int64_t)x->j->slot + in->off);
+}
+
+/* An emitter: of one row, of the four forms of a binary row, of one row for each width. */
+#define FN(name) void skep_x86_##name(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
+#define FORMS(name, k, by_reg) \
+	FN(name##64_K) \
+	{ \
+		k; \
+	} \
+	FN(name##32_K) \
+	{ \
+		k; \
+	} \
+	FN(name##64_X) \
+	{ \
+		by_reg; \
+	} \
+	FN(name##32_X) \
+	{ \
+		by_reg; \
+	}
+#define ROW(name, emit) \
+	FN(name) \
+	{ \
+		emit; \
+	}
+
+#define DST skep_x86_map[in->dst]
+#define SRC skep_x86_map[in->src]
+#define W   (width == 64)
 
 #endif
