@@ -169,7 +169,10 @@ int skep_event_btf_id(const struct skep_event_def *def, const char *args,
 	skep_near_init(&near, args);
 	offer_types(kernel, kind, def->btf_prefix, &near);
 	return skep_fail(err, SKEP_E_NOT_FOUND, ENOENT,
-			 "SEC(\"%s/%s\"): the kernel's BTF has no %s '%s'%s", def->sec, args,
+			 "SEC(\"%s/%s\"): the kernel's BTF has no %s '%s'%s%s", def->sec, args,
 			 kind == BTF_KIND_TYPEDEF ? "tracepoint" : "function", args,
-			 skep_near_text(&near, text, sizeof(text)));
+			 skep_near_text(&near, text, sizeof(text)),
+			 kind == BTF_KIND_FUNC ? "; functions that were inlined or renamed cannot "
+						 "be attached to: take one that calls it"
+					       : "");
 }

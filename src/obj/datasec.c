@@ -88,8 +88,12 @@ int skep_elf_fix_datasecs(struct skep_elf *elf, void *btf_bytes, struct skep_err
 		if (!sec)
 			continue;
 		if (elf->secs.data[sec].size > INT32_MAX)
-			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
-					 "section '%s' is too large", elf->secs.data[sec].name);
+			return skep_fail(
+				err, SKEP_E_OBJ_INVALID, EINVAL,
+				"section '%s' has %llu bytes, too many for global variables: "
+				"put what is large into an array map",
+				elf->secs.data[sec].name,
+				(unsigned long long)elf->secs.data[sec].size);
 		t = (struct btf_type *)((char *)btf_bytes + ((const char *)it.t - raw));
 		t->size = elf->secs.data[sec].size;
 		ret = fix_vars(elf, &syms, sec, t, err);

@@ -16,6 +16,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "btf/btf.h"
+#include "btf/core.h"
 #include "obj/load_int.h"
 
 #define PATH_INSNS  12
@@ -53,6 +54,8 @@ static const struct {
 	{"too large. Processed", "a loop has too many turns for the verifier: bound it tighter, or "
 				 "use bpf_loop()"},
 	{"sequence of", "too many branches: split the program, or use bpf_loop()"},
+	{"cannot pass map_type", "the helper works on another kind of map: look at the map's "
+				 "__uint(type, ...)"},
 	{"misaligned", "read the field with a packed type or bpf_probe_read*()"},
 	{"combined stack size", "put large variables into a per-CPU array map instead"},
 	{"stack depth", "put large variables into a per-CPU array map instead"},
@@ -277,13 +280,25 @@ static const struct bpf_core_relo *find_poison(const struct skep_load *load, con
 }
 
 static int fail_poison(const struct skep_load *load, const struct skep_obj_func *func,
-		       const struct bpf_core_relo *rec, int ret, struct skep_err *err)
+		       const struct bpf_core_relo *rec, const char *where, int ret,
+		       struct skep_err *err)
 {
+	struct skep_core *core = skep_core_create(load->obj->btf, NULL, NULL);
+	const char *what = "";
+	char text[256];
+
+	/* "<byte_off> struct task_struct.pid (0:52)": the middle is what people know. */
+	if (core) {
+		what = skep_core_describe(core, rec, text, sizeof(text));
+		what += strcspn(what, ">") + (strchr(what, '>') ? 2 : 0);
+	}
+	skep_core_destroy(core);
 	return skep_fail(err, SKEP_E_CORE_UNRESOLVED, -ret,
-			 "%s: program '%s' uses a field or value of '%s' (access %s) that this "
-			 "kernel does not have; guard it with bpf_core_field_exists()",
-			 load->obj->name, func->name, skep_btf_name(load->obj->btf, rec->type_id),
-			 skep_btf_str(load->obj->btf, rec->access_str_off));
+			 "%s: program '%s': %suses %.*s, which this kernel does not have; guard it "
+			 "with bpf_core_field_exists()",
+			 load->obj->name, func->name, where,
+			 (int)(strstr(what, " (") ? strstr(what, " (") - what : (long)strlen(what)),
+			 what);
 }
 
 static void fill_place(struct skep_err *err, long insn, const char *file, uint32_t line)
@@ -326,7 +341,7 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	advice = find_advice(&lines, reason);
 	poison = find_poison(load, lines.v.data[reason]);
 	if (poison)
-		fail_poison(load, func, poison, ret, err);
+		fail_poison(load, func, poison, where, ret, err);
 	else
 		skep_fail(err, SKEP_E_PROG_REJECTED, -ret, "%s: program '%s': %s%s%s%s",
 			  load->obj->name, func->name, where, lines.v.data[reason],

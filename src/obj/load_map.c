@@ -115,7 +115,7 @@ static const char *why_invalid(const struct skep_obj_map *map)
 
 	if (!map->max_entries && map->type != BPF_MAP_TYPE_SK_STORAGE &&
 	    map->type != BPF_MAP_TYPE_TASK_STORAGE && map->type != BPF_MAP_TYPE_INODE_STORAGE)
-		return "max_entries is 0";
+		return "max_entries is 0; give it __uint(max_entries, ...)";
 	if (!map->key_size && !keyless)
 		return "key_size is 0; give it __type(key, ...)";
 	if (map->key_size != 4 &&

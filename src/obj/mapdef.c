@@ -304,8 +304,9 @@ static int add_data(struct skep_elf *elf, struct skep_elf_sec *sec, enum skep_ob
 
 	if (sec->size > MAX_SECTION)
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EFBIG,
-				 "%s: section '%s' has %llu bytes; %u are the limit", obj->name,
-				 sec->name, (unsigned long long)sec->size, MAX_SECTION);
+				 "%s: section '%s' has %llu bytes; %u are the limit for global "
+				 "variables: put what is large into an array map",
+				 obj->name, sec->name, (unsigned long long)sec->size, MAX_SECTION);
 	sec->map = elf->maps.len;
 	map = add_map(elf, sec->name);
 	if (!map)

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -94,19 +94,14 @@ static void print_prog(const struct skep_loaded *loaded, const struct skep_loade
 	}
 }
 
-static void attach(struct skep_sys *sys, struct skep_loaded_prog *p)
+static void attach(struct skep_loaded *loaded, struct skep_loaded_prog *p)
 {
-	struct skep_attach a = {.sys = sys,
-				.def = p->spec->event,
-				.args = p->spec->args,
-				.prog = p->spec->name,
-				.prog_fd = p->fd,
-				.pid = -1};
+	struct skep_attach how = {.pid = -1};
 	struct skep_err err = SKEP_ERR_INIT;
 
 	printf("attach %s: %s\n", p->spec->name,
-	       skep_attach_prog(&a, &p->links, &err) ? err.msg : "done");
-	skep_links_deinit(&p->links, sys);
+	       skep_loaded_attach(loaded, p, &how, &err) ? err.msg : "done");
+	skep_links_deinit(&p->links, loaded->sys);
 	skep_err_deinit(&err);
 }
 
@@ -137,7 +132,7 @@ static int load(struct skep_sys *sys, const char *path, bool quiet)
 	}
 	for (i = 0; loaded && !quiet && i < loaded->nr_progs; i++)
 		if (loaded->progs[i].fd >= 0)
-			attach(sys, &loaded->progs[i]);
+			attach(loaded, &loaded->progs[i]);
 	skep_loaded_destroy(loaded);
 	skep_obj_destroy(obj);
 	skep_file_close(&file);
@@ -145,14 +140,29 @@ static int load(struct skep_sys *sys, const char *path, bool quiet)
 	return ret;
 }
 
+/* What this program took at most: getrusage(2) counts what was there before the exec, too. */
+static long peak_kib(void)
+{
+	char line[128];
+	long kib = -1;
+	FILE *f = fopen("/proc/self/status", "re");
+
+	while (f && fgets(line, sizeof(line), f) && sscanf(line, "VmHWM: %ld", &kib) != 1)
+		;
+	if (f)
+		fclose(f);
+	return kib;
+}
+
 int main(int argc, char **argv)
 {
 	bool quiet = argc > 1 && !strcmp(argv[1], "-q");
 	struct skep_sys *kernel = skep_sys_kernel_create(NULL);
 	struct lenient lenient = {.inner = kernel};
-	struct rusage use;
+	struct timespec from, to;
 	int i, bad = 0;
 
+	clock_gettime(CLOCK_MONOTONIC, &from);
 	if (!kernel)
 		return 1;
 	lenient.ops = *kernel->ops;
@@ -162,9 +172,11 @@ int main(int argc, char **argv)
 	lenient.sys.ops = &lenient.ops;
 	for (i = 1 + quiet; i < argc; i++)
 		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet) != 0;
-	getrusage(RUSAGE_SELF, &use);
+	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
-		printf("%d objects, %d not loaded, peak %ld KiB\n", argc - 2, bad, use.ru_maxrss);
+		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,
+		       peak_kib(),
+		       (to.tv_sec - from.tv_sec) * 1e3 + (to.tv_nsec - from.tv_nsec) / 1e6);
 	skep_sys_destroy(kernel);
 	return 0;
 }
