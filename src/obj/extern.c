@@ -166,7 +166,7 @@ static int put_value(struct skep_load *load, const struct option *o, unsigned ch
 	const struct skep_btf *btf = load->obj->btf;
 	const struct btf_type *t = skep_btf_resolve(btf, load->obj->externs[o->ext].type, NULL);
 
-	if (!t)
+	if (!t || (o->size > 8 && skep_btf_kind(t) != BTF_KIND_ARRAY))
 		return -EINVAL;
 	if (*text == '"')
 		return put_text(to, o, btf, t, text);
