@@ -112,19 +112,29 @@ static int add_site(struct skep_load *load, uint32_t index, uint32_t insn, enum 
 static int insert(struct skep_load *load, uint32_t index, uint32_t insn, uint32_t slot,
 		  enum refusal refusal, struct skep_err *err)
 {
-	struct bpf_insn seq[6] = {{0}};
+	struct bpf_insn seq[7] = {{0}};
 	struct skep_obj_relo relo = {.kind = SKEP_RELO_DATA};
 	uint32_t n = 0;
 
-	/* The counting takes four slots. */
+	/*
+	 * The counting takes four slots.  Answers are compared in 32 bits, which is
+	 * what helpers of maps give on kernels before 6.4.  A record's address is
+	 * compared as a number: were r0 itself compared here, kernels before 6.3
+	 * would forget at the program's own comparison that it cannot be NULL any
+	 * more, and miss the submit on a path that does not exist.  (No record lies
+	 * where the lower half of its address is 0: its header stands before it.)
+	 */
 	if (refusal == REFUSAL_FULL) {
 		seq[n++] = (struct bpf_insn){
-			.code = BPF_JMP | BPF_JEQ | BPF_K, .off = 1, .imm = -E2BIG};
+			.code = BPF_JMP32 | BPF_JEQ | BPF_K, .off = 1, .imm = -E2BIG};
 		seq[n++] = (struct bpf_insn){
-			.code = BPF_JMP | BPF_JNE | BPF_K, .off = 4, .imm = -ENOMEM};
+			.code = BPF_JMP32 | BPF_JNE | BPF_K, .off = 4, .imm = -ENOMEM};
+	} else if (refusal == REFUSAL_NULL) {
+		seq[n++] = (struct bpf_insn){.code = BPF_ALU | BPF_MOV | BPF_X, .dst_reg = 1};
+		seq[n++] = (struct bpf_insn){
+			.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 1, .off = 4};
 	} else {
-		seq[n++] = (struct bpf_insn){.code = BPF_JMP | BPF_K, .off = 4};
-		seq[0].code |= refusal == REFUSAL_NULL ? BPF_JNE : BPF_JEQ;
+		seq[n++] = (struct bpf_insn){.code = BPF_JMP | BPF_JEQ | BPF_K, .off = 4};
 	}
 	relo.insn = n;
 	relo.target = load->losses->map;
