@@ -11,13 +11,15 @@
 
 #include "run.h"
 
-enum { V4, ACQUIRE, MAY_GOTO, CSUM, LONG_HELPERS, SLEEPABLE_MAPS, NR_NEWS };
+enum { V4, ACQUIRE, MAY_GOTO, CSUM, PADS, FRAMES, LONG_HELPERS, SLEEPABLE_MAPS, NR_NEWS };
 
 static const char *const why[NR_NEWS] = {
 	[V4] = "this kernel has no instructions of -mcpu=v4",
 	[ACQUIRE] = "this kernel has no load_acquire",
 	[MAY_GOTO] = "this kernel has no may_goto",
 	[CSUM] = "this kernel's csum_diff does not fold its sum",
+	[PADS] = "this kernel's get_current_comm leaves what stands behind the name",
+	[FRAMES] = "this kernel takes a caller without a stack for one of 32 bytes",
 	[SLEEPABLE_MAPS] = "this kernel's sleepable programs may not use such a map",
 };
 
@@ -103,6 +105,23 @@ static bool ask(int which)
 		ret = ASK(false, SET(1, 0), SET(2, 0), SET(3, 0), SET(4, 0), SET(5, 0x10000),
 			  CALL(csum_diff), EXIT);
 		break;
+	case PADS: /* 24 bytes of ones: the 23rd is behind every name */
+		ret = ASK(true, SET(6, -1), {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10,
+			  .src_reg = 6, .off = -8}, {.code = BPF_STX | BPF_MEM | BPF_DW,
+			  .dst_reg = 10, .src_reg = 6, .off = -16},
+			  {.code = BPF_STX | BPF_MEM | BPF_DW, .dst_reg = 10, .src_reg = 6,
+			  .off = -24}, {.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 1,
+			  .src_reg = 10}, {.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 1,
+			  .imm = -24}, SET(2, 24), CALL(get_current_comm),
+			  {.code = BPF_LDX | BPF_MEM | BPF_B, .dst_reg = 6, .src_reg = 10,
+			  .off = -2}, SET(0, 1), {.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 6,
+			  .off = 1}, SET(0, 0), EXIT);
+		break;
+	case FRAMES: /* no stack here, all of it in a function */
+		ret = ASK(true, {.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 2},
+			  SET(0, 1), EXIT, {.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10,
+			  .off = -512}, SET(0, 0), EXIT);
+		break;
 	case LONG_HELPERS: /* an array's elements cannot be deleted: the sign of -EINVAL */
 		fd = make_map(BPF_MAP_TYPE_ARRAY, 4);
 		ret = ASK(false, STORE_8, MAP(1, fd),
@@ -142,12 +161,17 @@ static int newness(const struct bpf_insn *i)
 		/* fallthrough */
 	case BPF_ALU: return (op == BPF_MOV || op == BPF_DIV || op == BPF_MOD) && i->off ? V4 : -1;
 	case BPF_LDX: return BPF_MODE(i->code) == 0x80 ? V4 : -1; /* sign-extending */
+	case BPF_ST: return i->dst_reg == 10 && i->off == -512 ? FRAMES : -1;
 	case BPF_STX:
+		if (i->dst_reg == 10 && i->off == -512)
+			return FRAMES;
 		return BPF_MODE(i->code) == BPF_ATOMIC && (i->imm & ~0x10) == 0x100 ? ACQUIRE : -1;
 	case BPF_JMP32: return op == BPF_JA ? V4 : -1;
 	case BPF_JMP:
 		if (op == BPF_CALL && !i->src_reg && i->imm == BPF_FUNC_csum_diff)
 			return CSUM;
+		if (op == BPF_CALL && !i->src_reg && i->imm == BPF_FUNC_get_current_comm)
+			return PADS;
 		return op == 0xe0 ? MAY_GOTO : -1;
 	default: return -1;
 	}
