@@ -225,12 +225,15 @@ static const struct skep_vm_insn *blinded(struct x86 *x, const struct skep_vm_in
 /* What an instruction writes goes elsewhere from now on. */
 static void forget_sites(struct x86 *x, const struct skep_vm_insn *in)
 {
-	const struct skep_insn_info *row = &skep_insn_table[in->op];
+	const struct skep_insn_info *row;
 
-	if (in->op >= SKEP_OP_MAX)
+	if (in->op >= SKEP_OP_MAX) {
 		memset(x->site_of, 0, sizeof(x->site_of));
-	else if (row->kind == SKEP_KIND_CALL || row->kind == SKEP_KIND_CALL_PC ||
-		 row->kind == SKEP_KIND_CALLX)
+		return;
+	}
+	row = &skep_insn_table[in->op];
+	if (row->kind == SKEP_KIND_CALL || row->kind == SKEP_KIND_CALL_PC ||
+	    row->kind == SKEP_KIND_CALLX)
 		memset(x->site_of, 0, 6 * sizeof(x->site_of[0]));
 	else if (row->dst == SKEP_F_WRITE || row->dst == SKEP_F_RDWR)
 		memset(x->site_of[in->dst], 0, sizeof(x->site_of[0]));
