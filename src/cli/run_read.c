@@ -16,10 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#define PID_LIMIT	     (1 << 22) /* the kernel's PID_MAX_LIMIT */
-#define HELPER_TRACE_PRINTK  6
-#define HELPER_TRACE_VPRINTK 177
-
+#define PID_LIMIT (1 << 22)
 static bool prints(const struct skep_loaded *loaded)
 {
 	uint32_t i, j;
@@ -29,8 +26,8 @@ static bool prints(const struct skep_loaded *loaded)
 
 		for (j = 0; p->fd >= 0 && j < p->nr_insns; j++)
 			if (p->insns[j].code == (BPF_JMP | BPF_CALL) && p->insns[j].src_reg == 0 &&
-			    (p->insns[j].imm == HELPER_TRACE_PRINTK ||
-			     p->insns[j].imm == HELPER_TRACE_VPRINTK))
+			    (p->insns[j].imm == BPF_FUNC_trace_printk ||
+			     p->insns[j].imm == BPF_FUNC_trace_vprintk))
 				return true;
 	}
 	return false;
