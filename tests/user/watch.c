@@ -30,6 +30,7 @@ struct skep_prog {
 };
 
 struct skep_user {
+	SKEP_VEC(struct skep_point *) points;
 	struct skep_tracer *tracer;
 	FILE *out;
 	bool quiet;
@@ -126,6 +127,13 @@ static void on_signal(int sig)
 	interrupted = 1;
 }
 
+static void free_point(struct skep_point *point)
+{
+	free(point->progs.data[0].prog);
+	skep_vec_deinit(&point->progs);
+	free(point);
+}
+
 static int open_point(struct skep_user *u, char *name, pid_t pid, unsigned int hz)
 {
 	struct skep_point *point = calloc(1, sizeof(*point));
@@ -153,10 +161,29 @@ static int open_point(struct skep_user *u, char *name, pid_t pid, unsigned int h
 		ev.tracepoint.category = category;
 		ev.tracepoint.name = slash ? slash + 1 : name;
 	}
+	point->source = source;
 	ret = source->open(u, &ev, strncmp(name, "raw:", 4) ? NULL : name + 4, point, &err);
-	if (ret)
+	if (ret) {
 		fprintf(stderr, "watch: %s\n", err.msg);
+		free_point(point);
+	} else {
+		skep_vec_push(&u->points, point);
+	}
 	return ret;
+}
+
+/* The way out: nothing is left to LeakSanitizer.  Returns @status. */
+static int finish(struct skep_user *u, int status)
+{
+	struct skep_point **it;
+
+	skep_vec_each (&u->points, it) {
+		(*it)->source->close(*it);
+		free_point(*it);
+	}
+	skep_vec_deinit(&u->points);
+	skep_tracer_destroy(u->tracer);
+	return status;
 }
 
 static void watch(struct skep_user *u, struct skep_command *cmd)
@@ -196,9 +223,9 @@ int main(int argc, char **argv)
 	for (; optind < argc && strcmp(argv[optind], "--") && strcmp(argv[optind - 1], "--");
 	     optind++)
 		if (open_point(&u, argv[optind], pid, 0))
-			return 98;
+			return finish(&u, 98);
 	if (hz && open_point(&u, (char *)"sample", pid, hz))
-		return 98;
+		return finish(&u, 98);
 	if (optind < argc && !strcmp(argv[optind], "--"))
 		optind++;
 	if (optind < argc)
@@ -206,8 +233,7 @@ int main(int argc, char **argv)
 	if (cmd.argv && (skep_tracer_spawn(u.tracer, &cmd, &err) ||
 			 skep_tracer_release(u.tracer, &cmd, &err))) {
 		fprintf(stderr, "watch: %s\n", err.msg);
-		skep_tracer_destroy(u.tracer);
-		return 127;
+		return finish(&u, 127);
 	}
 	clock_gettime(CLOCK_MONOTONIC, &t0);
 	watch(&u, &cmd);
@@ -218,6 +244,6 @@ int main(int argc, char **argv)
 			(double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) / 1e9);
 	if (cmd.exec_errno)
 		fprintf(stderr, "exec: %s\n", strerror(cmd.exec_errno));
-	skep_tracer_destroy(u.tracer);
-	return WIFEXITED(cmd.status) ? WEXITSTATUS(cmd.status) : 128 + WTERMSIG(cmd.status);
+	return finish(&u,
+		      WIFEXITED(cmd.status) ? WEXITSTATUS(cmd.status) : 128 + WTERMSIG(cmd.status));
 }
