@@ -103,19 +103,21 @@ static int forbidden(const struct skep_map *map, int need)
 	return 0;
 }
 
-int skep_bpf_map_lookup_elem(struct skep_user *user, struct skep_call *call)
+typedef int read_fn(struct skep_map *map, const void *key, void *value, uint64_t flags);
+
+/* The value of attr.key, as @get gives it, to attr.value. */
+static int read_value(struct skep_user *user, const union bpf_attr *attr, int need, read_fn *get)
 {
-	const union bpf_attr *attr = &call->attr;
 	SKEP_AUTO_FREE void *value = NULL;
 	struct skep_map *map;
 	int ret;
 
 	if (attr->flags & ~(uint64_t)BPF_F_LOCK)
 		return -EINVAL;
-	map = map_of(user, attr->map_fd, 0, &ret);
-	if (!map || (ret = forbidden(map, 0)))
+	map = map_of(user, attr->map_fd, need, &ret);
+	if (!map || (ret = forbidden(map, need)))
 		return ret;
-	if (attr->flags & BPF_F_LOCK)
+	if (attr->flags)
 		return -EINVAL;
 	ret = check_key(map, attr->key);
 	if (ret)
@@ -123,13 +125,18 @@ int skep_bpf_map_lookup_elem(struct skep_user *user, struct skep_call *call)
 	value = calloc(1, skep_map_sys_value_size(map) + 1);
 	if (!value)
 		return -ENOMEM;
-	ret = skep_map_sys_lookup(map, skep_ptr(attr->key), value, attr->flags);
+	ret = get(map, skep_ptr(attr->key), value, attr->flags);
 	if (ret)
 		return ret;
 	if (!attr->value)
 		return -EFAULT;
 	memcpy(skep_ptr(attr->value), value, skep_map_sys_value_size(map));
 	return 0;
+}
+
+int skep_bpf_map_lookup_elem(struct skep_user *user, struct skep_call *call)
+{
+	return read_value(user, &call->attr, 0, skep_map_sys_lookup);
 }
 
 int skep_bpf_map_update_elem(struct skep_user *user, struct skep_call *call)
@@ -190,33 +197,7 @@ int skep_bpf_map_get_next_key(struct skep_user *user, struct skep_call *call)
 
 int skep_bpf_map_lookup_and_delete_elem(struct skep_user *user, struct skep_call *call)
 {
-	const union bpf_attr *attr = &call->attr;
-	SKEP_AUTO_FREE void *value = NULL;
-	struct skep_map *map;
-	int ret;
-
-	if (attr->flags & ~(uint64_t)BPF_F_LOCK)
-		return -EINVAL;
-	map = map_of(user, attr->map_fd, MAP_DELETE | MAP_TAKE, &ret);
-	if (!map || (ret = forbidden(map, MAP_DELETE | MAP_TAKE)))
-		return ret;
-	if (attr->flags && (map->type == BPF_MAP_TYPE_QUEUE || map->type == BPF_MAP_TYPE_STACK))
-		return -EINVAL;
-	if (attr->flags & BPF_F_LOCK)
-		return -EINVAL;
-	ret = check_key(map, attr->key);
-	if (ret)
-		return ret;
-	value = calloc(1, skep_map_sys_value_size(map) + 1);
-	if (!value)
-		return -ENOMEM;
-	ret = skep_map_sys_take(map, skep_ptr(attr->key), value, attr->flags);
-	if (ret)
-		return ret;
-	if (!attr->value)
-		return -EFAULT;
-	memcpy(skep_ptr(attr->value), value, skep_map_sys_value_size(map));
-	return 0;
+	return read_value(user, &call->attr, MAP_DELETE | MAP_TAKE, skep_map_sys_take);
 }
 
 int skep_bpf_map_freeze(struct skep_user *user, struct skep_call *call)
