@@ -1,52 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* tests/run/diff: the kernel's answer, over maps that are made once. */
 #include <errno.h>
-#include <linux/btf.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "oracle.h"
 #include "diff.h"
 #include "sys/sys.h"
 
 static int maps[GEN_MAPS] = {-1, -1, -1, -1}, btf = -1;
-
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
-
-/* One function type, static long f(void): what callbacks need. */
-static int make_btf(void)
-{
-	static const char names[] = "\0int\0f";
-	struct {
-		struct btf_header h;
-		struct btf_type i;
-		uint32_t enc;
-		struct btf_type proto, func;
-		char names[sizeof(names)];
-	} __attribute__((packed)) b = {
-		.h = {.magic = BTF_MAGIC, .version = 1, .hdr_len = sizeof(b.h)},
-		.i = {.name_off = 1, .info = BTF_KIND_INT << 24, .size = 4},
-		.enc = BTF_INT_SIGNED << 24 | 32,
-		.proto = {.info = BTF_KIND_FUNC_PROTO << 24, .type = 1},
-		.func = {.name_off = 5, .info = BTF_KIND_FUNC << 24, .type = 2},
-	};
-	union bpf_attr attr = {0};
-
-	b.h.type_len = sizeof(b) - sizeof(b.h) - sizeof(names);
-	b.h.str_off = b.h.type_len;
-	b.h.str_len = sizeof(names);
-	memcpy(b.names, names, sizeof(names));
-	attr.btf = (uintptr_t)&b;
-	attr.btf_size = sizeof(b);
-	return sys_bpf(BPF_BTF_LOAD, &attr);
-}
 
 int kernel_open(void)
 {
@@ -61,11 +25,11 @@ int kernel_open(void)
 	for (i = 0; i < GEN_MAPS; i++) {
 		union bpf_attr attr = gen_maps[i];
 
-		maps[i] = sys_bpf(BPF_MAP_CREATE, &attr);
+		maps[i] = oracle_bpf(BPF_MAP_CREATE, &attr);
 		if (maps[i] < 0)
 			return -1;
 	}
-	btf = make_btf();
+	btf = oracle_btf();
 	return btf;
 }
 
@@ -86,7 +50,7 @@ static int element(int cmd, int map, uint32_t key, const void *value)
 
 	attr.key = (uintptr_t)&key;
 	attr.value = (uintptr_t)value;
-	return sys_bpf(cmd, &attr);
+	return oracle_bpf(cmd, &attr);
 }
 
 static void set_world(const struct world *w)
@@ -154,13 +118,13 @@ int kernel_run(const struct gen *g, struct world *w, char *log, size_t size)
 	attr.func_info_cnt = g->nr_funcs;
 	attr.func_info_rec_size = sizeof(info[0]);
 	attr.prog_btf_fd = (uint32_t)btf;
-	fd = sys_bpf(BPF_PROG_LOAD, &attr);
+	fd = oracle_bpf(BPF_PROG_LOAD, &attr);
 	if (fd < 0) {
 		attr.log_buf = (uintptr_t)log;
 		attr.log_size = (uint32_t)size;
 		attr.log_level = 1;
 		log[0] = 0;
-		fd = sys_bpf(BPF_PROG_LOAD, &attr);
+		fd = oracle_bpf(BPF_PROG_LOAD, &attr);
 		if (fd >= 0)
 			close(fd);
 		return 0;
@@ -170,7 +134,7 @@ int kernel_run(const struct gen *g, struct world *w, char *log, size_t size)
 	attr.test.prog_fd = (uint32_t)fd;
 	attr.test.ctx_in = (uintptr_t)w->ctx;
 	attr.test.ctx_size_in = sizeof(w->ctx);
-	i = (uint32_t)sys_bpf(BPF_PROG_TEST_RUN, &attr);
+	i = (uint32_t)oracle_bpf(BPF_PROG_TEST_RUN, &attr);
 	close(fd);
 	get_world(w);
 	return (int)i < 0 ? 0 : 1;

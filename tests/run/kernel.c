@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The kernel: bpf(2) as it is, without any of skep's loading. */
 #include <errno.h>
-#include <linux/btf.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "isa/insn.h"
+#include "oracle.h"
 #include "run.h"
 #include "sys/sys.h"
 
@@ -21,13 +20,6 @@ struct state {
 	int maps[MAX_MAPS], progs[MAX_PROGS];
 	int btf;
 };
-
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
 
 static bool broken(struct state *s, const char *what, int ret)
 {
@@ -46,34 +38,6 @@ static size_t ctx_size(const struct test *t)
 	return (t->mem.len + 7) / 8 * 8 + RESULT_ROOM;
 }
 
-/* BTF with one function type: int f(void), static; enough for callbacks. */
-static int make_btf(void)
-{
-	static const char names[] = "\0int\0f";
-	struct {
-		struct btf_header h;
-		struct btf_type i;
-		uint32_t enc;
-		struct btf_type proto, func;
-		char names[sizeof(names)];
-	} __attribute__((packed)) b = {
-		.h = {.magic = BTF_MAGIC, .version = 1, .hdr_len = sizeof(b.h)},
-		.i = {.name_off = 1, .info = BTF_KIND_INT << 24, .size = 4},
-		.enc = BTF_INT_SIGNED << 24 | 32,
-		.proto = {.info = BTF_KIND_FUNC_PROTO << 24, .type = 1},
-		.func = {.name_off = 5, .info = BTF_KIND_FUNC << 24, .type = 2},
-	};
-	union bpf_attr attr = {0};
-
-	b.h.type_len = sizeof(b) - sizeof(b.h) - sizeof(names);
-	b.h.str_off = b.h.type_len;
-	b.h.str_len = sizeof(names);
-	memcpy(b.names, names, sizeof(names));
-	attr.btf = (uintptr_t)&b;
-	attr.btf_size = sizeof(b);
-	return sys_bpf(BPF_BTF_LOAD, &attr);
-}
-
 static bool make_maps(struct state *s)
 {
 	int i;
@@ -88,7 +52,7 @@ static bool make_maps(struct state *s)
 			.map_flags = d->flags,
 		};
 
-		s->maps[i] = sys_bpf(BPF_MAP_CREATE, &attr);
+		s->maps[i] = oracle_bpf(BPF_MAP_CREATE, &attr);
 		if (s->maps[i] < 0)
 			return broken(s, "BPF_MAP_CREATE", s->maps[i]);
 	}
@@ -171,12 +135,12 @@ static bool make_prog(struct state *s, int n)
 	} else {
 		attr.func_info_cnt = 0;
 	}
-	s->progs[n] = sys_bpf(BPF_PROG_LOAD, &attr);
+	s->progs[n] = oracle_bpf(BPF_PROG_LOAD, &attr);
 	if (s->progs[n] == -ENOSPC) {
 		attr.log_level = 0;
 		attr.log_buf = 0;
 		attr.log_size = 0;
-		s->progs[n] = sys_bpf(BPF_PROG_LOAD, &attr);
+		s->progs[n] = oracle_bpf(BPF_PROG_LOAD, &attr);
 	}
 	free(insns);
 	if (s->progs[n] < 0)
@@ -214,7 +178,7 @@ static bool fill(struct state *s)
 			for (cpu = 1; cpu < skep_nr_cpus() && (cpu + 1) * size < sizeof(value);
 			     cpu++)
 				memcpy(value + cpu * size, value, size);
-		ret = sys_bpf(BPF_MAP_UPDATE_ELEM, &attr);
+		ret = oracle_bpf(BPF_MAP_UPDATE_ELEM, &attr);
 		if (ret < 0)
 			return broken(s, "BPF_MAP_UPDATE_ELEM", ret);
 	}
@@ -240,7 +204,7 @@ static void collect(struct state *s)
 			continue;
 		out->len = t->maps[l->map].value;
 		out->given = true;
-		out->none = sys_bpf(BPF_MAP_LOOKUP_ELEM, &attr) < 0;
+		out->none = oracle_bpf(BPF_MAP_LOOKUP_ELEM, &attr) < 0;
 	}
 	for (i = 0; i < t->nr_maps; i++) {
 		size_t len = page + 2 * (size_t)t->maps[i].n;
@@ -280,7 +244,7 @@ static void execute(struct state *s)
 		attr.test.data_out = (uintptr_t)res->packet.data;
 		attr.test.data_size_out = sizeof(res->packet.data);
 	}
-	ret = sys_bpf(BPF_PROG_TEST_RUN, &attr);
+	ret = oracle_bpf(BPF_PROG_TEST_RUN, &attr);
 	if (ret < 0) {
 		broken(s, "BPF_PROG_TEST_RUN", ret);
 		return;
@@ -295,7 +259,7 @@ static void execute(struct state *s)
 
 static void run_kernel(const struct test *test, struct result *result)
 {
-	struct state s = {.test = test, .result = result, .btf = make_btf()};
+	struct state s = {.test = test, .result = result, .btf = oracle_btf()};
 	bool good;
 	int i;
 
@@ -332,7 +296,7 @@ static const char *unavailable(void)
 		.license = (uintptr_t) "GPL",
 		.prog_flags = BPF_F_SLEEPABLE,
 	};
-	int fd = sys_bpf(BPF_PROG_LOAD, &attr);
+	int fd = oracle_bpf(BPF_PROG_LOAD, &attr);
 
 	if (fd < 0)
 		return "bpf(2) does not load programs here; run as root";

@@ -6,9 +6,9 @@
  */
 #include <errno.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "oracle.h"
 #include "run.h"
 
 enum { V4, ACQUIRE, MAY_GOTO, CSUM, PADS, FRAMES, LONG_HELPERS, SLEEPABLE_MAPS, NR_NEWS };
@@ -23,19 +23,12 @@ static const char *const why[NR_NEWS] = {
 	[SLEEPABLE_MAPS] = "this kernel's sleepable programs may not use such a map",
 };
 
-static int sys_bpf(int cmd, union bpf_attr *attr)
-{
-	long ret = syscall(SYS_bpf, cmd, attr, sizeof(*attr));
-
-	return ret < 0 ? -errno : (int)ret;
-}
-
 static int make_map(uint32_t type, uint32_t key_size)
 {
 	union bpf_attr attr = {
 		.map_type = type, .key_size = key_size, .value_size = 8, .max_entries = 1};
 
-	return sys_bpf(BPF_MAP_CREATE, &attr);
+	return oracle_bpf(BPF_MAP_CREATE, &attr);
 }
 
 /* Loads and runs: r0, or -errno. */
@@ -49,7 +42,7 @@ static int64_t answer(const struct bpf_insn *insns, size_t nr, bool sleepable)
 		.license = (uintptr_t) "GPL",
 		.prog_flags = sleepable ? BPF_F_SLEEPABLE : 0,
 	};
-	int fd = sys_bpf(BPF_PROG_LOAD, &attr), ret;
+	int fd = oracle_bpf(BPF_PROG_LOAD, &attr), ret;
 
 	if (fd < 0)
 		return fd;
@@ -59,7 +52,7 @@ static int64_t answer(const struct bpf_insn *insns, size_t nr, bool sleepable)
 		attr.test.data_in = (uintptr_t)packet;
 		attr.test.data_size_in = sizeof(packet);
 	}
-	ret = sys_bpf(BPF_PROG_TEST_RUN, &attr);
+	ret = oracle_bpf(BPF_PROG_TEST_RUN, &attr);
 	close(fd);
 	return ret < 0 ? ret : (int64_t)attr.test.retval;
 }
