@@ -46,10 +46,13 @@ uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, boo
 /* Counts @n instructions against the budget. */
 void skep_x86_charge(struct x86 *x, uint32_t n)
 {
+	uint32_t back;
+
 	if (!x->j->checked && !x->j->prog->budget)
 		return;
 	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
-	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, NULL));
+	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
+	skep_jit_place(x->j, back);
 }
 
 /* A number for @slot that the program's author cannot know; the same in both passes. */

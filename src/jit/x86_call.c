@@ -128,7 +128,7 @@ static void move_frame(struct x86 *x, uint8_t down, uint8_t up)
 
 static void before_call(struct x86 *x)
 {
-	skep_x86_charge(x, 1);
+	skep_x86_charge(x, SKEP_VM_CALL_COST(x->j->prog->nr));
 	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
 	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
 	move_frame(x, X_SUB, X_ADD);

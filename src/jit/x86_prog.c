@@ -268,12 +268,6 @@ static void body(struct x86 *x)
 }
 
 /* What ends a run from compiled code. */
-static void limit(struct skep_vm *vm, const struct skep_vm_insn *pc)
-{
-	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP,
-		     "the instruction budget of the program '%s' is used up", vm->prog->name);
-}
-
 static void too_deep(struct skep_vm *vm, const struct skep_vm_insn *pc)
 {
 	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP, "calls nest deeper than %d frames",
@@ -335,6 +329,23 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	x_jmp(j, c->back);
 }
 
+/* The slice is used up.  Blinded immediates of the instruction wait in r11. */
+static void cold_refill(struct x86 *x, const struct skep_jit_cold *c)
+{
+	struct skep_jit *j = x->j;
+
+	x_push(j, R11);
+	enter_c(j, 0);
+	x_mov(j, true, RDI, VM);
+	x_const(j, RSI, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
+	x_call_c(j, (const void *)(uintptr_t)skep_vm_refill);
+	x_rr(j, false, 0x84, RAX, RAX); /* test al, al */
+	leave_c(j, 0);
+	x_pop(j, R11);
+	x_jcc(j, CC_E, x->fail);
+	x_jmp(j, c->back);
+}
+
 static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
@@ -359,7 +370,7 @@ static void cold_part(struct x86 *x)
 		switch ((enum skep_x86_cold)c.kind) {
 		case COLD_CHECK: cold_check(x, &c); break;
 		case COLD_ENTER: cold_enter(x, &c); break;
-		case COLD_LIMIT: cold_fail(x, &c, (const void *)(uintptr_t)limit); break;
+		case COLD_LIMIT: cold_refill(x, &c); break;
 		case COLD_DEPTH: cold_fail(x, &c, (const void *)(uintptr_t)too_deep); break;
 		case COLD_UNALIGNED: cold_fail(x, &c, (const void *)(uintptr_t)unaligned); break;
 		}

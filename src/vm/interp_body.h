@@ -23,9 +23,10 @@
 	do { \
 		const struct skep_vm_insn *to_ = (to); \
 		CHARGE; \
+		start = to_; \
 		if (SKEP_UNLIKELY(left < 0)) \
 			goto limit; \
-		start = i = to_; \
+		i = to_; \
 		goto *labels[i->op]; \
 	} while (0)
 #define FAIL(...) \
@@ -180,9 +181,11 @@
 #define DO_CALL(name, width, src_, imm_) \
 	L_##name : CHARGE; \
 	start = i + 1; \
+	vm->left = left; \
+	if (SKEP_UNLIKELY(left < 0) && !skep_vm_refill(vm, i)) \
+		goto failed; \
 	ARGS; \
 	vm->pc = i; \
-	vm->left = left; \
 	r[0] = i->helper->fn(vm, r + 1); \
 	left = vm->left; \
 	if (SKEP_UNLIKELY(vm->failed)) \
@@ -253,9 +256,12 @@ L_TAIL_CALL:
 		r[0] = (uint64_t)-EINVAL;
 		NEXT;
 	}
-	if (left < 0)
-		goto limit;
-	start = i = vm->prog->insns;
+	start = vm->prog->insns;
+	vm->left = left;
+	if (left < 0 && !skep_vm_refill(vm, start))
+		goto failed;
+	left = vm->left;
+	i = start;
 	if (SKEP_UNLIKELY(vm->prog->trusted == CHECKED || vm->prog->native))
 		goto change;
 	goto *labels[i->op];
@@ -264,11 +270,14 @@ change:
 	*pc = i;
 	vm->left = left;
 	return SKEP_VM_SWITCH;
-limit:
-	skep_vm_fail(vm, i, SKEP_E_RUN_LIMIT, ELOOP,
-		     "the instruction budget of the program '%s' is used up", vm->prog->name);
-failed:
+limit: /* the jump at i to start goes on, or not */
 	vm->left = left;
+	if (!skep_vm_refill(vm, i))
+		goto failed;
+	left = vm->left;
+	i = start;
+	goto *labels[i->op];
+failed:
 	return SKEP_VM_FAILED;
 }
 

@@ -84,6 +84,9 @@ struct skep_vm_hold {
 };
 
 #define SKEP_VM_SITES 32
+/* What machine code, which counts at jumps back, pays for a call of a function of @n slots. */
+#define SKEP_VM_CALL_COST(n) (1 + (int32_t)((n) / 64))
+#define SKEP_VM_SLICE	     (1 << 18) /* instructions between two looks whether to go on */
 
 struct skep_vm_span {
 	uint64_t start, size;
@@ -97,7 +100,9 @@ struct skep_vm {
 		hit[2]; /* what the last slow check found: [1] writable; at least 8 bytes */
 	/* The same for machine code, by site of the access: the lower half for reading. */
 	struct skep_vm_span site[SKEP_VM_SITES];
-	int64_t left; /* of the budget */
+	int64_t left; /* of this slice of the budget */
+	uint64_t rest; /* of the budget, after this slice */
+	_Atomic int stop; /* skep_vm_interrupt() */
 	const struct skep_vm_insn *pc; /* the call instruction, while a helper runs */
 	unsigned int depth; /* index of the current frame */
 	unsigned int tail_calls;
@@ -144,6 +149,12 @@ bool skep_vm_check_args(struct skep_vm *vm, const struct skep_vm_insn *pc, const
 
 /* Packet access of LD_ABS and LD_IND: @len bytes in host order.  False: outside the packet. */
 bool skep_vm_load_packet(struct skep_vm *vm, int32_t off, unsigned int len, uint64_t *value);
+
+/*
+ * The slice is used up: gives the run another one.  False: the budget is used
+ * up, or somebody wants the run to end; it has failed at @pc.
+ */
+bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc);
 
 /* The run fails at @pc. */
 void skep_vm_fail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_tag tag, int code,

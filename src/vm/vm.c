@@ -162,6 +162,30 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 	return prog;
 }
 
+bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
+{
+	uint64_t slice = vm->rest < SKEP_VM_SLICE ? vm->rest : SKEP_VM_SLICE;
+
+	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)) {
+		atomic_store_explicit(&vm->stop, 0, memory_order_relaxed);
+		skep_vm_fail(vm, pc, SKEP_E_RUN_STOPPED, ECANCELED,
+			     "the run of the program '%s' was interrupted", vm->prog->name);
+		return false;
+	}
+	vm->rest -= slice;
+	vm->left += (int64_t)slice;
+	if (vm->left >= 0)
+		return true;
+	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP,
+		     "the instruction budget of the program '%s' is used up", vm->prog->name);
+	return false;
+}
+
+void skep_vm_interrupt(struct skep_vm *vm)
+{
+	atomic_store_explicit(&vm->stop, 1, memory_order_relaxed);
+}
+
 static skep_vm_runner *runner(const struct skep_vm_prog *prog)
 {
 	if (prog->native)
@@ -225,9 +249,13 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	vm->failed = 0;
 	vm->cpu = run->env ? run->env->cpu : 0;
 	vm->depth = vm->tail_calls = 0;
-	vm->left = run->prog->budget && run->prog->budget < INT64_MAX ? (int64_t)run->prog->budget
-								      : INT64_MAX;
+	vm->rest = run->prog->budget ? run->prog->budget : UINT64_MAX;
+	vm->left = 0;
 	skep_vm_enter(vm, run->prog);
+	if (!skep_vm_refill(vm, run->prog->insns)) {
+		finish(vm);
+		return -vm->failed;
+	}
 	open_frame(vm);
 	r[1] = (uint64_t)(uintptr_t)run->ctx;
 	r[2] = run->ctx_len;
@@ -252,6 +280,10 @@ int skep_vm_call(struct skep_vm *vm, uint64_t addr, const uint64_t args[5], uint
 		return -EFAULT;
 	}
 	memcpy(&r[1], args, 5 * sizeof(r[0]));
+	if (vm->prog->native)
+		vm->left -= SKEP_VM_CALL_COST(vm->prog->nr);
+	if (vm->left < 0 && !skep_vm_refill(vm, pc))
+		return -vm->failed;
 	if (!skep_vm_push(vm, pc, r, NULL))
 		return -vm->failed;
 	base = vm->depth;

@@ -133,6 +133,14 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *ret
 		struct skep_err *err);
 
 /*
+ * Ends the run that @vm is in, or else its next one, with -ECANCELED and
+ * E_RUN_STOPPED.  From any thread and from signal handlers.  A run looks for
+ * it at its start and every 262,144 instructions, if it counts them at all
+ * (not trusted, or with a budget).
+ */
+void skep_vm_interrupt(struct skep_vm *vm);
+
+/*
  * For helpers and the machine itself.
  */
 
