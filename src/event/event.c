@@ -64,9 +64,34 @@ static int unknown(const char *sec, struct skep_err *err)
 			 "SEC(\"%s\") is no kind of program that is known%s", sec, text);
 }
 
+/* The longest name that @sec only starts with, as libbpf 0.x looked. */
+static const struct skep_event_def *find_sloppy(const char *sec)
+{
+	const struct skep_event_def *found = NULL;
+	size_t i, n, best = 0;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(defs); i++) {
+		n = strlen(defs[i].sec);
+		if (!(defs[i].flags & SKEP_EV_SLOPPY) || n <= best || strncmp(sec, defs[i].sec, n))
+			continue;
+		/* Not any letter, as there: "xdpp" is a slip, "xdp.frag" another. */
+		if (sec[n] != '/' && sec[n] != '_' && !(sec[n] >= '0' && sec[n] <= '9'))
+			continue;
+		best = n;
+		found = &defs[i];
+	}
+	return found;
+}
+
+bool skep_event_is_old(const struct skep_event_def *def, const char *sec)
+{
+	return def->flags & SKEP_EV_OLD || !match(def, sec + (sec[0] == '?'));
+}
+
 const struct skep_event_def *skep_event_find(const char *sec, const char **args,
 					     struct skep_err *err)
 {
+	const struct skep_event_def *old;
 	const char *rest;
 	size_t i;
 
@@ -79,6 +104,11 @@ const struct skep_event_def *skep_event_find(const char *sec, const char **args,
 			continue;
 		*args = rest;
 		return &defs[i];
+	}
+	old = find_sloppy(sec);
+	if (old) {
+		*args = "";
+		return old;
 	}
 	unknown(sec, err);
 	return NULL;

@@ -28,6 +28,8 @@ enum skep_event_flag {
 	SKEP_EV_NO_AUTO = 1 << 4, /* cannot be attached from its section name alone */
 	SKEP_EV_FRAGS = 1 << 5, /* BPF_F_XDP_HAS_FRAGS */
 	SKEP_EV_ONCE = 1 << 6, /* waits for no event: iterators, syscall programs */
+	SKEP_EV_SLOPPY = 1 << 7, /* libbpf 0.x let more follow: "_NAME", "/NAME", a digit */
+	SKEP_EV_OLD = 1 << 8, /* a name that libbpf 1.0 gave up */
 };
 
 struct skep_attach;
@@ -55,6 +57,9 @@ const struct skep_event_def *skep_event_at(size_t i);
  */
 const struct skep_event_def *skep_event_find(const char *sec, const char **args,
 					     struct skep_err *err);
+
+/* True if only libbpf before 1.0 takes @sec, which @def was found for. */
+bool skep_event_is_old(const struct skep_event_def *def, const char *sec);
 
 /* How to attach one loaded program. */
 struct skep_attach {

@@ -262,6 +262,13 @@ static int find_functions(struct skep_elf *elf, struct skep_err *err)
 	return 0;
 }
 
+static const char *modern_name(const struct skep_event_def *def)
+{
+	if (!(def->flags & SKEP_EV_OLD))
+		return def->sec;
+	return def->attach_type == BPF_XDP_DEVMAP ? "xdp/devmap" : "xdp/cpumap";
+}
+
 /* What the section's name says about a program. */
 static void set_program(struct skep_obj *obj, struct skep_obj_func *func)
 {
@@ -286,6 +293,11 @@ static void set_program(struct skep_obj *obj, struct skep_obj_func *func)
 		if (func->event->flags & SKEP_EV_FRAGS)
 			func->prog_flags |= BPF_F_XDP_HAS_FRAGS;
 		func->args = skep_arena_strdup(&obj->arena, func->args);
+		if (skep_event_is_old(func->event, sec))
+			skep_info(obj->log,
+				  "%s: program '%s': SEC(\"%s\") is a name of libbpf before 1.0, "
+				  "which now wants SEC(\"%s\")",
+				  obj->name, func->name, sec, modern_name(func->event));
 	}
 	skep_err_deinit(&err);
 }
