@@ -6,8 +6,8 @@
  * BENCH(name) { ... } defines the body.  It may use `pkt`, BENCH_PKT readable
  * bytes in which the runner put a frame, and must return a 32-bit number that
  * depends on all the work, so that the runners can be compared and the work
- * cannot be optimised away.  Data that must not be constants to the compiler
- * are volatile-free globals that the runner could have changed.
+ * cannot be optimised away.  GLOBAL data have external linkage for both compilers:
+ * neither may take their values for constants, or leave out writing them.
  */
 #ifndef BENCH_H
 #define BENCH_H
@@ -45,7 +45,7 @@ typedef long long s64;
 #define BENCH(name) \
 	u32 name(const u8 *pkt); \
 	u32 name(const u8 *pkt)
-#define GLOBAL static
+#define GLOBAL __attribute__((visibility("hidden")))
 #endif
 
 #endif

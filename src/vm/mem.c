@@ -25,7 +25,7 @@ void skep_vm_moved(struct skep_vm *vm)
 	unsigned int i;
 
 	vm->hit[0] = vm->hit[1] = none;
-	if (vm->prog && vm->prog->native)
+	if (vm->checked && vm->prog && vm->prog->native)
 		for (i = 0; i < SKEP_VM_SITES; i++)
 			vm->site[i] = none;
 }

@@ -237,7 +237,7 @@ static void finish(struct skep_vm *vm)
 int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result,
 		struct skep_err *err)
 {
-	uint64_t r[11] = {0};
+	uint64_t r[11]; /* one by one below: compilers make a slow `rep stos` of = {0} */
 	int ret;
 
 	*result = 0;
@@ -257,8 +257,10 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 		return -vm->failed;
 	}
 	open_frame(vm);
+	r[0] = 0;
 	r[1] = (uint64_t)(uintptr_t)run->ctx;
 	r[2] = run->ctx_len;
+	r[3] = r[4] = r[5] = r[6] = r[7] = r[8] = r[9] = 0;
 	r[10] = vm->lo + SKEP_VM_STACK;
 	ret = execute(vm, r, run->prog->insns, 0);
 	finish(vm);
