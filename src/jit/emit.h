@@ -48,7 +48,8 @@ struct skep_jit {
 	SKEP_VEC(struct skep_jit_fixup) fixups;
 	SKEP_VEC(struct skep_jit_cold) colds;
 	uint32_t slot; /* of the instruction being emitted */
-	uint8_t *leader; /* by slot: 1: something may jump here; 3: from behind */
+	uint32_t nr_funcs;
+	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
 	bool oom;
 };
 

@@ -127,8 +127,10 @@ static void find_leaders(struct skep_jit *j)
 		const struct skep_vm_insn *in = &prog->insns[i];
 		uint8_t kind;
 
-		if (prog->is_func[i])
+		if (prog->is_func[i] || i == 0) {
 			j->leader[i] |= 1;
+			j->nr_funcs++;
+		}
 		if (in->op >= SKEP_OP_MAX)
 			continue;
 		kind = skep_insn_table[in->op].kind;
@@ -137,7 +139,23 @@ static void find_leaders(struct skep_jit *j)
 		if (kind == SKEP_KIND_LDDW)
 			i++;
 	}
-	j->leader[0] |= 1;
+}
+
+/* Leaders between a jump back and its target: in a loop, as far as alignment cares. */
+static void find_loops(struct skep_jit *j)
+{
+	int64_t low = INT64_MAX;
+	uint32_t i;
+
+	for (i = j->prog->nr; i-- > 0;) {
+		const struct skep_vm_insn *in = &j->prog->insns[i];
+		uint8_t kind = in->op < SKEP_OP_MAX ? skep_insn_table[in->op].kind : UINT8_MAX;
+
+		if ((kind == SKEP_KIND_COND || kind == SKEP_KIND_JA) && i + (int64_t)in->off < low)
+			low = i + (int64_t)in->off;
+		if (low < i && j->leader[i])
+			j->leader[i] |= 4;
+	}
 }
 
 static int emit(struct skep_jit *j, struct skep_err *err)
@@ -324,6 +342,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	} else {
 		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
 		find_leaders(&j);
+		find_loops(&j);
 		ret = skep_jit_optimise(&j) < 0 ? skep_fail_nomem(err) : emit(&j, err);
 		if (ret == 0)
 			ret = finish(&j, prog, err);

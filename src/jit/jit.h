@@ -29,7 +29,8 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_DEAD = 1 << 3, /* results that nobody reads */
 	SKEP_JIT_PASS_LOOP = 1 << 4, /* bpf_loop() with a known callback without the helper */
 	SKEP_JIT_PASS_ALIGN = 1 << 5, /* starts of loops at multiples of 16 */
-	SKEP_JIT_PASS_ALL = (1 << 6) - 1,
+	SKEP_JIT_PASS_ADDRESS = 1 << 6, /* additions and shifts into addresses of accesses */
+	SKEP_JIT_PASS_ALL = (1 << 7) - 1,
 };
 
 struct skep_jit_opts {

@@ -16,48 +16,88 @@
 #define ALL_REGS 0x7ff
 #define ARGS	 0x3e /* r1 to r5 */
 
-struct effect {
-	uint16_t use, def;
-};
-
 static uint16_t bit(unsigned int reg)
 {
 	return (uint16_t)(1u << reg);
 }
 
-static struct effect call_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
+static struct skep_jit_effect call_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
 {
-	struct effect e = {.def = 1};
+	struct skep_jit_effect e = {.def = 1};
 	int i;
 
 	/* Without proof a program may look at r1 to r5 after a call, too. */
 	if (j->checked)
-		return (struct effect){.use = ARGS, .def = 1};
+		return (struct skep_jit_effect){.use = ARGS, .def = 1};
 	e.def |= ARGS;
 	for (i = 0; i < 5 && in->helper->args[i] != SKEP_ARG_NONE; i++)
 		e.use |= bit(1 + i);
 	return e;
 }
 
-/* Which registers @in reads and which it leaves with values that do not depend on them. */
-static struct effect effect_of(const struct skep_jit *j, const struct skep_vm_insn *in)
+static struct skep_jit_effect access_effect(const struct skep_vm_insn *in,
+					    const struct skep_insn_info *row)
 {
-	struct effect e = {0};
+	unsigned int index = skep_jit_index(in);
+	bool load = skep_jit_is_load(row->kind);
+	struct skep_jit_effect e = {0};
+
+	if (!(index & SKEP_JIT_NO_BASE))
+		e.use |= bit(load ? in->src : in->dst);
+	if (index & SKEP_JIT_INDEX)
+		e.use |= bit((index & SKEP_JIT_INDEX) - 1);
+	if (row->kind == SKEP_KIND_STX)
+		e.use |= bit(in->src);
+	if (load)
+		e.def = bit(in->dst);
+	return e;
+}
+
+static struct skep_jit_effect own_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
+{
+	struct skep_jit_effect e = {.def = bit(in->dst)};
+
+	switch (in->op) {
+	case SKEP_JIT_NOP: return (struct skep_jit_effect){0};
+	case SKEP_JIT_LEA_INDEX: e.use = bit(in->src) | bit((unsigned int)in->imm); return e;
+	case SKEP_JIT_LEA:
+	case SKEP_JIT_ROL64:
+	case SKEP_JIT_ROL32: e.use = bit(in->src); return e;
+	case SKEP_JIT_LOOKUP:
+		e.use = bit(BPF_REG_2);
+		e.def = j->checked ? 1 : ARGS | 1;
+		return e;
+	default: return (struct skep_jit_effect){.use = ALL_REGS};
+	}
+}
+
+struct skep_jit_effect skep_jit_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
+{
+	struct skep_jit_effect e = {0};
 	const struct skep_insn_info *row;
 
 	if (in->op >= SKEP_OP_MAX)
-		return (struct effect){.use = in->op == SKEP_JIT_NOP ? 0 : ALL_REGS};
+		return own_effect(j, in);
 	row = &skep_insn_table[in->op];
+	if (skep_jit_is_load(row->kind) || skep_jit_is_store(row->kind))
+		return access_effect(in, row);
 	switch ((enum skep_kind)row->kind) {
 	case SKEP_KIND_CALL: return call_effect(j, in);
-	case SKEP_KIND_EXIT: return (struct effect){.use = 1, .def = ALL_REGS & ~1};
+	case SKEP_KIND_EXIT:
+		/* Without proof a caller may look at what a function left in r1 to r5. */
+		e.use = j->checked && j->nr_funcs > 1 ? ARGS | 1 : 1;
+		e.def = (uint16_t)(ALL_REGS & ~e.use);
+		return e;
 	case SKEP_KIND_CALL_PC:
-		return (struct effect){.use = ARGS, .def = j->checked ? 1 : ARGS | 1};
+		/* And a function at its caller's r6 to r9. */
+		if (j->checked)
+			return (struct skep_jit_effect){.use = ALL_REGS};
+		return (struct skep_jit_effect){.use = ARGS, .def = ARGS | 1};
 	case SKEP_KIND_CALLX:
 	case SKEP_KIND_CALL_KFUNC:
 	case SKEP_KIND_LD_ABS:
 	case SKEP_KIND_LD_IND:
-	case SKEP_KIND_CMPXCHG: return (struct effect){.use = ALL_REGS};
+	case SKEP_KIND_CMPXCHG: return (struct skep_jit_effect){.use = ALL_REGS};
 	default: break;
 	}
 	if (row->dst == SKEP_F_READ || row->dst == SKEP_F_RDWR)
@@ -86,7 +126,7 @@ static bool jumps(const struct skep_vm_insn *in)
 	return kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO;
 }
 
-static uint32_t next_slot(const struct skep_jit *j, uint32_t i)
+uint32_t skep_jit_next(const struct skep_jit *j, uint32_t i)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
 
@@ -94,10 +134,10 @@ static uint32_t next_slot(const struct skep_jit *j, uint32_t i)
 }
 
 /* What of live[] after slot @i: live at the entries of what can follow it. */
-static uint16_t live_out(const struct skep_jit *j, const uint16_t *live, uint32_t i)
+uint16_t skep_jit_live_out(const struct skep_jit *j, const uint16_t *live, uint32_t i)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
-	uint32_t next = next_slot(j, i);
+	uint32_t next = skep_jit_next(j, i);
 	uint16_t out = 0;
 
 	if (!ends_flow(in) && next < j->prog->nr)
@@ -105,6 +145,15 @@ static uint16_t live_out(const struct skep_jit *j, const uint16_t *live, uint32_
 	if (jumps(in))
 		out |= live[(int64_t)i + in->off];
 	return out;
+}
+
+/* Nothing happens but that its destination gets a value. */
+static bool computes(const struct skep_vm_insn *in)
+{
+	uint8_t kind = skep_jit_kind(in);
+
+	return kind == SKEP_KIND_ALU || kind == SKEP_KIND_LDDW || in->op == SKEP_JIT_LEA ||
+	       in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 || in->op == SKEP_JIT_ROL32;
 }
 
 /* live[i]: registers that may still be read at the entry of slot @i. */
@@ -117,9 +166,14 @@ static void find_live(const struct skep_jit *j, uint16_t *live)
 	while (changed) {
 		changed = false;
 		for (i = j->prog->nr; i-- > 0;) {
-			struct effect e = effect_of(j, &j->ir[i]);
-			uint16_t in = (uint16_t)((live_out(j, live, i) & ~e.def) | e.use);
+			struct skep_jit_effect e = skep_jit_effect(j, &j->ir[i]);
+			uint16_t out = skep_jit_live_out(j, live, i), in;
 
+			/* What only serves a result that nobody reads is not read either. */
+			if (computes(&j->ir[i]) && !(out & e.def))
+				in = out;
+			else
+				in = (uint16_t)((out & ~e.def) | e.use);
 			changed |= in != live[i];
 			live[i] = in;
 		}
@@ -143,8 +197,8 @@ static void drop(struct skep_jit *j, uint32_t i)
 	j->ir[i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
 }
 
-static void replace(struct skep_jit *j, uint32_t i, uint16_t op, uint8_t dst, uint8_t src,
-		    int64_t imm)
+void skep_jit_replace(struct skep_jit *j, uint32_t i, uint16_t op, uint8_t dst, uint8_t src,
+		      int64_t imm)
 {
 	j->ir[i] = (struct skep_vm_insn){.op = op, .dst = dst, .src = src, .imm = imm};
 }
@@ -157,11 +211,11 @@ static bool fuse_add(struct skep_jit *j, uint32_t i)
 	if (!same_block(j, i, 2) || a->op != SKEP_OP_MOV64_X || b->dst != a->dst)
 		return false;
 	if (b->op == SKEP_OP_ADD64_K)
-		replace(j, i, SKEP_JIT_LEA, a->dst, a->src, b->imm);
+		skep_jit_replace(j, i, SKEP_JIT_LEA, a->dst, a->src, b->imm);
 	else if (b->op == SKEP_OP_SUB64_K && b->imm != INT32_MIN)
-		replace(j, i, SKEP_JIT_LEA, a->dst, a->src, -b->imm);
+		skep_jit_replace(j, i, SKEP_JIT_LEA, a->dst, a->src, -b->imm);
 	else if (b->op == SKEP_OP_ADD64_X && b->src != a->dst)
-		replace(j, i, SKEP_JIT_LEA_INDEX, a->dst, a->src, b->src);
+		skep_jit_replace(j, i, SKEP_JIT_LEA_INDEX, a->dst, a->src, b->src);
 	else
 		return false;
 	drop(j, i + 1);
@@ -181,9 +235,9 @@ static bool fuse_extend(struct skep_jit *j, uint32_t i)
 	    l->dst != dst || r->dst != dst || r->imm != 32)
 		return false;
 	if (r->op == SKEP_OP_RSH64_K)
-		replace(j, i, SKEP_OP_MOV32_X, dst, src, 0);
+		skep_jit_replace(j, i, SKEP_OP_MOV32_X, dst, src, 0);
 	else if (r->op == SKEP_OP_ARSH64_K)
-		replace(j, i, SKEP_OP_MOVSX64_32, dst, src, 0);
+		skep_jit_replace(j, i, SKEP_OP_MOVSX64_32, dst, src, 0);
 	else
 		return false;
 	drop(j, i + 1);
@@ -217,14 +271,14 @@ static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
 		return false;
 	out = o->dst;
 	other = o->src;
-	if (live_out(j, live, i + 3) & bit(other))
+	if (skep_jit_live_out(j, live, i + 3) & bit(other))
 		return false;
 	left = s->op == lsh ? s->imm : u->imm;
 	if (out == x)
 		drop(j, i);
 	drop(j, i + 1);
 	drop(j, i + 2);
-	replace(j, i + 3, w ? SKEP_JIT_ROL64 : SKEP_JIT_ROL32, out, 0, left);
+	skep_jit_replace(j, i + 3, w ? SKEP_JIT_ROL64 : SKEP_JIT_ROL32, out, out, left);
 	return true;
 }
 
@@ -232,7 +286,7 @@ static void fuse(struct skep_jit *j, const uint16_t *live)
 {
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
 		if ((j->passes & SKEP_JIT_PASS_ROTATE) && fuse_rotate(j, i, live))
 			continue;
 		if (j->passes & SKEP_JIT_PASS_FUSE && !fuse_extend(j, i))
@@ -245,18 +299,12 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 {
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
 		const struct skep_vm_insn *in = &j->ir[i];
-		uint8_t kind;
 
-		if (in->op >= SKEP_OP_MAX)
+		if (!computes(in) || skep_jit_live_out(j, live, i) & bit(in->dst))
 			continue;
-		kind = skep_insn_table[in->op].kind;
-		if (kind != SKEP_KIND_ALU && kind != SKEP_KIND_LDDW)
-			continue;
-		if (live_out(j, live, i) & bit(in->dst))
-			continue;
-		if (kind == SKEP_KIND_LDDW)
+		if (skep_jit_kind(in) == SKEP_KIND_LDDW)
 			drop(j, i + 1);
 		drop(j, i);
 	}
@@ -268,7 +316,7 @@ static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t
 {
 	while (!j->leader[i] && i-- > 0) {
 		const struct skep_vm_insn *in = &j->ir[i];
-		struct effect e = effect_of(j, in);
+		struct skep_jit_effect e = skep_jit_effect(j, in);
 
 		if (in->op == op && in->dst == reg)
 			return in;
@@ -284,14 +332,14 @@ static void direct_lookups(struct skep_jit *j)
 	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr && !j->checked; i = next_slot(j, i)) {
+	for (i = 0; i < j->prog->nr && !j->checked; i = skep_jit_next(j, i)) {
 		const struct skep_vm_insn *in = &j->ir[i], *map;
 
 		if (in->op != SKEP_OP_CALL || in->helper != lookup)
 			continue;
 		map = constant_in(j, i, BPF_REG_1, SKEP_OP_LDDW_MAP_FD);
 		if (map && ((struct skep_map *)(uintptr_t)map->imm)->ops->lookup)
-			replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
+			skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
 	}
 }
 
@@ -301,15 +349,16 @@ static void direct_loops(struct skep_jit *j)
 	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i = next_slot(j, i)) {
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
 		const struct skep_vm_insn *in = &j->ir[i], *func;
 
 		if (in->op != SKEP_OP_CALL || in->helper != loop)
 			continue;
 		func = constant_in(j, i, BPF_REG_2, SKEP_OP_LDDW_FUNC);
 		if (func)
-			replace(j, i, SKEP_JIT_LOOP, 0, 0,
-				(const struct skep_vm_insn *)(uintptr_t)func->imm - j->prog->insns);
+			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0,
+					 (const struct skep_vm_insn *)(uintptr_t)func->imm -
+						 j->prog->insns);
 	}
 }
 
@@ -322,6 +371,10 @@ int skep_jit_optimise(struct skep_jit *j)
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE)) {
 		find_live(j, live);
 		fuse(j, live);
+	}
+	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS)) {
+		find_live(j, live);
+		skep_jit_values(j, live);
 	}
 	if (j->passes & SKEP_JIT_PASS_LOOKUP)
 		direct_lookups(j);

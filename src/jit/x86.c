@@ -89,19 +89,30 @@ static uint32_t site_for(struct x86 *x, int bpf_base, bool write)
 	return *of - 1u + (write ? half : 0);
 }
 
-/* Makes sure that the program may touch @width bits at base + off.  Uses r9 to r11. */
-static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
+/* r11 = the address. */
+static void lea(struct skep_jit *j, const struct x_addr *a)
 {
-	int32_t len = (int32_t)width / 8;
+	if (a->base < 0 && a->index < 0)
+		x_const(j, R11, (uint64_t)(int64_t)a->disp);
+	else
+		x_mem_at(j, 0, true, 0x8d, R11, a, false);
+}
+
+/* Makes sure that the program may touch @width bits at @a.  Uses r9 to r11. */
+static void check_at(struct x86 *x, const struct x_addr *a, int bpf_base, uint32_t width,
+		     bool write)
+{
+	int32_t len = (int32_t)width / 8, off = a->disp;
 	uint32_t slow, back, site;
 
-	if (!x->j->checked || (bpf_base == BPF_REG_10 && off >= -SKEP_VM_STACK && off + len <= 0))
+	if (!x->j->checked ||
+	    (a->base == RBP && a->index < 0 && off >= -SKEP_VM_STACK && off + len <= 0))
 		return;
 	slow = skep_x86_cold(x, COLD_CHECK, (uint32_t)len, write, &back);
 	site = site_for(x, bpf_base, write);
 	if (x->j->colds.len)
 		x->j->colds.data[x->j->colds.len - 1].site = (uint8_t)site;
-	x_lea(x->j, R11, map[bpf_base], off);
+	lea(x->j, a);
 	x_mov(x->j, true, R10, R11);
 	x_mem(x->j, 0, true, 0x2b, R10, VM, SPAN_AT(site, site, start), false);
 	x_load(x->j, true, R9, VM, SPAN_AT(site, site, size));
@@ -109,6 +120,13 @@ static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool
 	x_rr(x->j, true, X_CMP, R9, R10);
 	x_jcc(x->j, CC_A, slow);
 	skep_jit_place(x->j, back);
+}
+
+static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
+{
+	struct x_addr a = {.base = map[bpf_base], .index = -1, .disp = off};
+
+	check_at(x, &a, bpf_base, width, write);
 }
 
 /* Atomic accesses must be aligned.  Leaves the address in r11. */
@@ -437,10 +455,25 @@ FN(MAY_GOTO)
 
 /* Loads and stores. */
 
+/* The address of a load or store. */
+static struct x_addr address(const struct skep_vm_insn *in, uint8_t bpf_base)
+{
+	unsigned int index = skep_jit_index(in);
+
+	return (struct x_addr){
+		.base = index & SKEP_JIT_NO_BASE ? -1 : map[bpf_base],
+		.index = index & SKEP_JIT_INDEX ? map[(index & SKEP_JIT_INDEX) - 1] : -1,
+		.scale = (int)(index >> 4 & 3),
+		.disp = in->off,
+	};
+}
+
 static void load(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, bool w, uint32_t op)
 {
-	check(x, in->src, in->off, width, false);
-	x_mem(x->j, 0, w, op, DST, SRC, in->off, false);
+	struct x_addr a = address(in, in->src);
+
+	check_at(x, &a, in->src, width, false);
+	x_mem_at(x->j, 0, w, op, DST, &a, false);
 }
 
 ROW(LDX8, load(x, in, width, false, 0x0fb6))
@@ -451,23 +484,23 @@ ROW(LDSX8, load(x, in, width, true, 0x0fbe))
 ROW(LDSX16, load(x, in, width, true, 0x0fbf))
 ROW(LDSX32, load(x, in, width, true, 0x63))
 
-static void store(struct x86 *x, int bpf_base, int32_t off, int reg, uint32_t width)
+static void store(struct x86 *x, const struct x_addr *a, int reg, uint32_t width)
 {
-	x_mem(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, map[bpf_base], off,
-	      width == 8);
+	x_mem_at(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, a, width == 8);
 }
 
 static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
+	struct x_addr a = address(in, in->dst);
 	struct skep_jit *j = x->j;
 
-	check(x, in->dst, in->off, width, true);
+	check_at(x, &a, in->dst, width, true);
 	if (j->blind) {
 		skep_x86_blind(x, (int32_t)in->imm);
-		store(x, in->dst, in->off, R11, width);
+		store(x, &a, R11, width);
 		return;
 	}
-	x_mem(j, width == 16 ? 0x66 : 0, W, width == 8 ? 0xc6 : 0xc7, 0, DST, in->off, false);
+	x_mem_at(j, width == 16 ? 0x66 : 0, W, width == 8 ? 0xc6 : 0xc7, 0, &a, false);
 	if (width == 8) {
 		skep_jit_byte(j, (uint8_t)in->imm);
 	} else if (width == 16) {
@@ -480,8 +513,10 @@ static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 
 static void store_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
-	check(x, in->dst, in->off, width, true);
-	store(x, in->dst, in->off, SRC, width);
+	struct x_addr a = address(in, in->dst);
+
+	check_at(x, &a, in->dst, width, true);
+	store(x, &a, SRC, width);
 }
 
 /* x86 orders loads after loads and stores after all: plain moves have acquire and release. */
@@ -495,8 +530,10 @@ static void load_acquire(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 
 static void store_release(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
+	struct x_addr a = {.base = map[in->dst], .index = -1, .disp = in->off};
+
 	check_atomic(x, in->dst, in->off, width, true);
-	store(x, in->dst, in->off, SRC, width);
+	store(x, &a, SRC, width);
 }
 
 #define WIDTHS(name, emit) \

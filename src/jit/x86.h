@@ -88,6 +88,38 @@ static inline void x_mem(struct skep_jit *j, uint8_t prefix, bool w, uint32_t op
 	x_address(j, reg, base, disp);
 }
 
+/* An address: base + (index << scale) + disp; base or index -1: none. */
+struct x_addr {
+	int base, index, scale;
+	int32_t disp;
+};
+
+/* op reg, [a], either way round; prefix 0: none. */
+static inline void x_mem_at(struct skep_jit *j, uint8_t prefix, bool w, uint32_t op, int reg,
+			    const struct x_addr *a, bool byte_reg)
+{
+	int base = a->base < 0 ? RBP : a->base, index = a->index < 0 ? RSP : a->index;
+	uint8_t mod = a->base < 0			     ? 0x00
+		      : a->disp == 0 && (a->base & 7) != RBP ? 0x00
+		      : fits8(a->disp)			     ? 0x40
+							     : 0x80;
+
+	if (a->index < 0 && a->base >= 0) {
+		x_mem(j, prefix, w, op, reg, a->base, a->disp, byte_reg);
+		return;
+	}
+	if (prefix)
+		skep_jit_byte(j, prefix);
+	x_rex(j, w, reg, index, base, byte_reg && reg >= 4);
+	x_opcode(j, op);
+	skep_jit_byte(j, (uint8_t)(mod | (reg & 7) << 3 | 4));
+	skep_jit_byte(j, (uint8_t)(a->scale << 6 | (index & 7) << 3 | (base & 7)));
+	if (mod == 0x40)
+		skep_jit_byte(j, (uint8_t)a->disp);
+	else if (mod == 0x80 || a->base < 0)
+		skep_jit_u32(j, (uint32_t)a->disp);
+}
+
 static inline void x_load(struct skep_jit *j, bool w, int reg, int base, int32_t disp)
 {
 	x_mem(j, 0, w, 0x8b, reg, base, disp, false);

@@ -241,8 +241,15 @@ FN(lea)
 	x_lea_index(x->j, true, DST, SRC, R11, 0);
 }
 
-ROW(rotate64, x_shift(x->j, true, 0, DST, (unsigned int)in->imm))
-ROW(rotate32, x_shift(x->j, false, 0, DST, (unsigned int)in->imm))
+static void rotate(struct x86 *x, const struct skep_vm_insn *in, bool w)
+{
+	if (DST != SRC)
+		x_mov(x->j, w, DST, SRC);
+	x_shift(x->j, w, 0, DST, (unsigned int)in->imm);
+}
+
+ROW(rotate64, rotate(x, in, true))
+ROW(rotate32, rotate(x, in, false))
 
 /* lookup(map, key, cpu) of the map's kind; trusted programs only. */
 FN(lookup)

@@ -178,7 +178,7 @@ static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t 
 	return slot && in->op != SKEP_OP_EXIT && (!ja || in->off == 1);
 }
 
-/* A loop's start at the start of what the processor fetches at once. */
+/* To the start of what the processor fetches at once. */
 static void align(struct skep_jit *j)
 {
 	/* In the first pass, where distances are bounds, the most that it can be. */
@@ -239,6 +239,19 @@ static void forget_sites(struct x86 *x, const struct skep_vm_insn *in)
 		memset(x->site_of[in->dst], 0, sizeof(x->site_of[0]));
 }
 
+/*
+ * Starts of loops; and inside of loops what is only jumped to, where padding costs no time.
+ */
+static bool wants_alignment(const struct skep_jit *j, uint32_t slot, uint32_t before)
+{
+	const struct skep_vm_insn *in = &j->ir[before];
+
+	if (j->leader[slot] & 2)
+		return true;
+	return (j->leader[slot] & 4) && (in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32) &&
+	       in->off != 1;
+}
+
 static void body(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
@@ -256,7 +269,7 @@ static void body(struct x86 *x)
 				x_jmp(j, i);
 			function(x, i);
 		}
-		if ((j->leader[i] & 2) && (j->passes & SKEP_JIT_PASS_ALIGN))
+		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, before))
 			align(j);
 		skep_jit_place(j, i);
 		in = blinded(x, in, &copy);

@@ -64,9 +64,7 @@ static int array_init(struct skep_map *map, struct skep_err *err)
 	a->len = skep_round_up(a->v.total, SKEP_PAGE);
 	if (map->flags & BPF_F_MMAPABLE) {
 		a->fd = skep_mem_file(a->len);
-		a->v.base = a->fd < 0 ? MAP_FAILED
-				      : mmap(NULL, a->len, PROT_READ | PROT_WRITE, MAP_SHARED,
-					     a->fd, 0);
+		a->v.base = a->fd < 0 ? MAP_FAILED : skep_mem_map(a->len, MAP_SHARED, a->fd);
 		if (a->v.base == MAP_FAILED)
 			goto nomem;
 	} else {

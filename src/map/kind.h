@@ -37,6 +37,12 @@ static inline bool skep_map_flags_access_ok(uint32_t flags)
 	return (flags & both) != both;
 }
 
+/*
+ * mmap(2), below 2 GiB while there is room: there an address is a 32-bit
+ * immediate of the machine code, or the displacement of an access.
+ */
+void *skep_mem_map(size_t len, int flags, int fd);
+#define SKEP_MEM_LOW (1u << 20) /* larger ones have no claim to it */
 /* Zeroed memory, page by page on first touch; NULL when there is none. */
 void *skep_mem_reserve(size_t len);
 void skep_mem_release(void *p, size_t len); /* NULL-safe */

@@ -51,10 +51,20 @@ bool skep_map_type_fds(uint32_t type)
 	       type == BPF_MAP_TYPE_HASH_OF_MAPS;
 }
 
+void *skep_mem_map(size_t len, int flags, int fd)
+{
+	void *p = MAP_FAILED;
+
+	if (len <= SKEP_MEM_LOW)
+		p = mmap(NULL, len, PROT_READ | PROT_WRITE, flags | MAP_32BIT, fd, 0);
+	if (p == MAP_FAILED)
+		p = mmap(NULL, len, PROT_READ | PROT_WRITE, flags, fd, 0);
+	return p;
+}
+
 void *skep_mem_reserve(size_t len)
 {
-	void *p = mmap(NULL, len ? len : 1, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = skep_mem_map(len ? len : 1, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1);
 
 	return p == MAP_FAILED ? NULL : p;
 }
