@@ -1,0 +1,295 @@
+#!/usr/bin/python3
+# What is said of objects that are wrong: objects made by a compiler from wrong
+# source, and objects spoiled byte by byte, as no compiler makes them.  Each row
+# is a message of src/obj and how to come by it; scripts/messages finds those
+# that have none.
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+SKEP = os.environ.get("SKEP", "build/skep")
+if os.geteuid() or not shutil.which("clang"):
+    print("1..0 # SKIP needs root and clang")
+    sys.exit(0)
+
+HEAD = """#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+char LICENSE[] SEC("license") = "GPL";
+"""
+PROG = """
+SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx) { return 0; }
+"""
+# A function that calls, takes addresses and looks up: for spoiling.
+WHOLE = HEAD + """
+struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, int);
+__type(value, long); } counts SEC(".maps");
+int variable = 7;
+static __noinline long second(void *map, int *key, long *val) { return variable & 1; }
+__noinline int third(int x) { return x * variable; }
+SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx)
+{
+	int key = 0;
+	long *val = bpf_map_lookup_elem(&counts, &key);
+	bpf_for_each_map_elem(&counts, second, &key, 0);
+	return val ? *val + third(key) : 0;
+}
+"""
+
+
+def map_def(members, extra="", init=""):
+    return f"{HEAD}{extra} struct {{ {members} }} m SEC(\".maps\"){init};{PROG}"
+
+
+HASH = "__uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1);"
+
+# what, source, words of the answer; compiled with -g
+SOURCES = [
+    ("a key of no size", map_def(HASH + "__type(key, struct nothing); __type(value, int);"),
+     ["map 'm'", "the type of its key has no size"]),
+    ("a size against a type",
+     map_def(HASH + "__type(key, int); __uint(key_size, 8); __type(value, int);"),
+     ["map 'm'", "key_size is 8, but its type has 4 bytes"]),
+    ("a type against a size",
+     map_def(HASH + "__uint(key_size, 8); __type(key, int); __type(value, int);"),
+     ["map 'm'", "key_size is 8, but the key's type has 4 bytes"]),
+    ("a pinning of its own",
+     map_def(HASH + "__type(key, int); __type(value, int); __uint(pinning, 7);"),
+     ["map 'm'", "pinning is 7", "LIBBPF_PIN_BY_NAME"]),
+    ("a number that is none", map_def("int type; __uint(max_entries, 1);"),
+     ["map 'm'", "'type' is not written as __uint"]),
+    ("maps in what holds none",
+     map_def(HASH + "__type(key, int); __array(values, struct { __uint(type, "
+             "BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, int); "
+             "__type(value, int); });"),
+     ["map 'm'", "has maps as values, but is no ARRAY_OF_MAPS"]),
+    ("maps of maps of which nothing is known",
+     map_def("__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); "
+             "__type(key, int);"),
+     ["map 'm'", "__array(values, struct"]),
+    ("values that are no array",
+     map_def("__uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1); "
+             "__type(key, int); int values;"),
+     ["map 'm'", "'values' is not written as __array"]),
+    ("maps in maps in maps",
+     map_def("__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); "
+             "__type(key, int); __array(values, struct { __uint(type, "
+             "BPF_MAP_TYPE_ARRAY_OF_MAPS); __uint(max_entries, 1); __type(key, int); "
+             "__array(values, struct { __uint(type, BPF_MAP_TYPE_ARRAY); "
+             "__uint(max_entries, 1); __type(key, int); __type(value, int); }); });"),
+     ["map 'm'", "maps in maps in maps"]),
+    ("a map that is no struct", HEAD + 'int m SEC(".maps") = 1;' + PROG,
+     ["map 'm'", "is not a struct"]),
+    ("a value that is no program",
+     map_def("__uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 1); "
+             "__uint(key_size, 4); __array(values, int (void *));",
+             "int variable;", " = { .values = { (void *)&variable } }"),
+     ["map 'm': value 0 is 'variable', which is no program of this object"]),
+    ("a member that is initialised",
+     map_def(HASH + "__type(key, int); __type(value, int); void *other;", "int variable;",
+             " = { .other = &variable }"), ["map 'm'"]),
+    ("a function of another object",
+     HEAD + 'extern int elsewhere(int); SEC("tracepoint/syscalls/sys_enter_getpgid")'
+     "int prog(void *ctx) { return elsewhere(1); }",
+     ["program 'prog'", "calls 'elsewhere', which is no function of this object", "linked"]),
+    ("a variable of another object",
+     HEAD + 'extern int elsewhere; SEC("tracepoint/syscalls/sys_enter_getpgid")'
+     "int prog(void *ctx) { return elsewhere; }",
+     ["program 'prog'", "needs 'elsewhere', which this object only declares"]),
+    ("a license that is a novel",
+     f'#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nchar L[] SEC("license") = "{"G" * 300}";' +
+     PROG, ["the license is longer than"]),
+    ("a version that is no number", HEAD + 'char v[] SEC("version") = "6.1";' +
+     'long long w SEC("version") = 1;' + PROG, ["section 'version' has", "instead of 4"]),
+    ("a legacy map cut short",
+     HEAD + 'struct { int type, key_size; } m SEC("maps") = { 1, 4 };' + PROG,
+     ["map 'm' has 8 bytes in section 'maps'", "are 16"]),
+    ("a program of a million and one",
+     HEAD + 'SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx) { '
+     'asm volatile(".rept 1000001\\nr0 += 1\\n.endr" ::: "r0"); return 0; }',
+     ["program 'prog' is too large: 10000", "the kernel takes 1000000"]),
+]
+
+
+class Elf:
+    """An ELF object to be spoiled."""
+
+    def __init__(self, data):
+        self.data = bytearray(data)
+        self.shoff, = struct.unpack_from("<Q", data, 40)
+        self.nr, self.strndx = struct.unpack_from("<HH", data, 60)
+        self.secs = [list(struct.unpack_from("<IIQQQQIIQQ", data, self.shoff + 64 * i))
+                     for i in range(self.nr)]
+        self.names = [self.text(self.strndx, s[0]) for s in self.secs]
+
+    def text(self, sec, off):
+        start = self.secs[sec][4] + off
+        return self.data[start:self.data.index(0, start)].decode()
+
+    def put(self, sec, field, value):
+        """A field of a section's header, by number (1 sh_type, 2 sh_flags, ...)."""
+        self.secs[self.names.index(sec)][field] = value
+        i = self.names.index(sec)
+        struct.pack_into("<IIQQQQIIQQ", self.data, self.shoff + 64 * i, *self.secs[i])
+
+    def offset(self, sec):
+        return self.secs[self.names.index(sec)][4]
+
+    def size(self, sec):
+        return self.secs[self.names.index(sec)][5]
+
+    def symbol(self, name):
+        """Where its 24 bytes are: name, info, other, shndx, value, size."""
+        tab = self.names.index(".symtab")
+        strs = self.secs[tab][6]
+        for at in range(self.secs[tab][4], self.secs[tab][4] + self.secs[tab][5], 24):
+            if self.text(strs, struct.unpack_from("<I", self.data, at)[0]) == name:
+                return at
+        raise KeyError(name)
+
+
+TP = "tracepoint/syscalls/sys_enter_getpgid"
+
+
+def relocation(e, n=0):
+    return e.offset(".rel" + TP) + 16 * n
+
+
+def at_symbol(e, name):
+    """The relocation of the program against @name."""
+    want = (e.symbol(name) - e.offset(".symtab")) // 24
+    for n in range(e.size(".rel" + TP) // 16):
+        if struct.unpack_from("<I", e.data, relocation(e, n) + 12)[0] == want:
+            return relocation(e, n)
+    raise KeyError(name)
+
+
+def poke(at, fmt, value):
+    return lambda e: struct.pack_into(fmt, e.data, at(e), value)
+
+
+def cut(n):
+    def spoil(e):
+        del e.data[n:]
+    return spoil
+
+
+def core_offset(e):
+    """Puts the first CO-RE record at an offset beyond its section."""
+    ext = e.offset(".BTF.ext")
+    hdr, _, _, _, _, core, size = struct.unpack_from("<IIIIIII", e.data, ext + 4)
+    assert size
+    struct.pack_into("<I", e.data, ext + hdr + core + 4 + 8, 1 << 20)
+
+
+# what, how it is spoiled, words of the answer
+SPOILED = [
+    ("a text called .o", lambda e: e.data.__setitem__(slice(0, 4), b"int "), ["is no ELF object, though"]),
+    ("nothing", cut(0), ["is empty"]),
+    ("a 32-bit file", poke(lambda e: 4, "<B", 1), ["32-bit ELF file; BPF objects are 64-bit"]),
+    ("a big-endian file", poke(lambda e: 5, "<B", 2), ["big-endian", "bpfel"]),
+    ("a header cut short", cut(40), ["is not an ELF object"]),
+    ("another machine", poke(lambda e: 18, "<H", 62), ["another kind of machine (ELF machine 62)"]),
+    ("no section names", poke(lambda e: 62, "<H", 999), ["section 1 has no readable header or name"]),
+    ("a name beyond the names", poke(lambda e: e.shoff + 64 * 3, "<I", 1 << 30),
+     ["section 3 has no readable header or name"]),
+    ("a compressed section", lambda e: e.put("license", 2, 0x800), ["'license' is compressed"]),
+    ("two symbol tables", lambda e: (e.put("license", 1, 2), e.put("license", 5, 0)),
+     ["more than one symbol table"]),
+    ("no symbol table", lambda e: e.put(".symtab", 1, 1), ["has no symbol table", "stripped"]),
+    ("a function larger than its section", poke(lambda e: e.symbol("prog") + 16, "<Q", 1 << 20),
+     ["function 'prog'", "does not lie in section"]),
+    ("functions that overlap", poke(lambda e: e.symbol("third") + 8, "<Q", 8),
+     ["functions 'third' and 'second' overlap"]),
+    ("a relocation beside the instructions", poke(relocation, "<Q", 4),
+     ["relocation at offset 4, which is no instruction"]),
+    ("a relocation behind the function",
+     lambda e: (struct.pack_into("<Q", e.data, e.symbol("prog") + 16, 16),
+                struct.pack_into("<Q", e.data, relocation(e), 24)),
+     ["belongs to no function"]),
+    ("a relocation of unknown type", poke(lambda e: relocation(e) + 8, "<I", 77),
+     ["relocation of unknown type 77"]),
+    ("a relocation against no symbol", poke(lambda e: relocation(e) + 12, "<I", 9999),
+     ["against symbol 9999, which is not there"]),
+    ("an instruction relocated twice",
+     lambda e: e.data.__setitem__(slice(relocation(e, 1), relocation(e, 1) + 16),
+                                  e.data[relocation(e):relocation(e) + 16]),
+     ["function 'prog': instruction", "is relocated twice"]),
+    ("a symbol in no section", poke(lambda e: e.symbol("counts") + 6, "<H", 0xfff0),
+     ["'counts'"]),
+    ("a map beside the maps", poke(lambda e: e.symbol("counts") + 8, "<Q", 4096), ["counts"]),
+    ("an address within an instruction",
+     lambda e: struct.pack_into("<i", e.data, e.offset(TP) + struct.unpack_from(
+         "<Q", e.data, next(relocation(e, n) for n in range(9)
+                            if e.data[e.offset(TP) + struct.unpack_from(
+                                "<Q", e.data, relocation(e, n))[0] + 1] >> 4 == 0 and
+                            struct.unpack_from("<I", e.data, relocation(e, n) + 12)[0] ==
+                            text_symbol(e)))[0] + 4, 12),
+     ["the middle of an instruction"]),
+    ("data beyond its section", poke(lambda e: e.symbol("variable") + 8, "<Q", 1 << 20),
+     ["'variable'"]),
+]
+
+
+def text_symbol(e):
+    """The number of the section symbol of .text."""
+    text = e.names.index(".text")
+    at = e.offset(".symtab")
+    for n in range(e.size(".symtab") // 24):
+        info, _, shndx = struct.unpack_from("<BBH", e.data, at + 24 * n + 4)
+        if info & 15 == 3 and shndx == text:
+            return n
+    raise KeyError(".text")
+
+
+count = bad = 0
+
+
+def check(what, path, words, options=()):
+    global count, bad
+    r = subprocess.run([SKEP, "run", "--engine", "kernel", *options, path, "--", "true"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    missing = [w for w in words if w not in r.stderr]
+    ok = r.returncode in (1, 3, 4) and not missing
+    count += 1
+    bad += not ok
+    print(f"{'ok' if ok else 'not ok'} {count} - {what}")
+    if not ok:
+        print(f"#   status {r.returncode}, without {missing}")
+        print("#   " + r.stderr[-1500:].replace("\n", "\n#   "))
+
+
+def compile_(text, path, *options):
+    subprocess.run(["clang", "-O2", "-g", "-w", "-target", "bpf", *options,
+                    f"-I/usr/include/{os.uname().machine}-linux-gnu", "-xc", "-c", "-",
+                    "-o", path], input=text, text=True, check=True)
+
+
+with tempfile.TemporaryDirectory() as tmp:
+    path = tmp + "/it.bpf.o"
+    for what, text, words in SOURCES:
+        compile_(text, path)
+        check(what, path, words)
+    compile_(WHOLE, path)
+    with open(path, "rb") as f:
+        whole = f.read()
+    r = subprocess.run([SKEP, "run", "--engine", "kernel", path, "--", "true"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    count += 1
+    bad += r.returncode != 0
+    print(f"{'ok' if r.returncode == 0 else 'not ok'} {count} - the object that is spoiled runs")
+    if r.returncode:
+        print("#   " + r.stderr.replace("\n", "\n#   "))
+    for what, spoil, words in SPOILED:
+        e = Elf(whole)
+        spoil(e)
+        with open(path, "wb") as f:
+            f.write(e.data)
+        check(what, path, words)
+    compile_(HEAD + "int variable;" + PROG, path, "-g0")
+    check("--set without types", path, ["has no types", "compile with -g"],
+          ["--set", "variable=1"])
+print(f"1..{count}")
+sys.exit(bad != 0)
