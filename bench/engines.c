@@ -39,7 +39,7 @@ static void die(const char *what, const char *why)
 
 static struct skep_sys *create(int n)
 {
-	struct skep_user_opts opts = {.sz = sizeof(opts), .jit = n != 0, .trusted = n != 2};
+	struct skep_user_opts opts = {.sz = sizeof(opts), .no_jit = n == 0, .trusted = n != 2};
 
 	return n == 3 ? skep_sys_kernel_create(NULL) : skep_sys_user_create(NULL, &opts);
 }

@@ -11,6 +11,7 @@
 #define SKEP_BASE_ERR_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 enum skep_tag {
@@ -29,6 +30,9 @@ struct skep_err {
 	int line; /* line in `file`, 0: not known */
 	char file[128]; /* source or input file, "" if not known */
 	char msg[SKEP_ERR_MSG]; /* the sentence, without a full stop; never ends in newline */
+	uint64_t addr; /* E_RUN_ACCESS of memory: what was accessed, if len is not 0 */
+	uint32_t len;
+	bool write;
 	char *detail; /* malloc'ed longer text (verifier log), or NULL; see skep_err_deinit */
 };
 

@@ -29,7 +29,7 @@ struct run_opts {
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	uint64_t frequency;
-	bool log_bpf, verbose, per_cpu, no_losses, no_cache;
+	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
 	int inject_cmd, inject_nth, inject_errno; /* inject_nth 0: none */
 	SKEP_VEC(char *) sets; /* "NAME=VALUE", borrowed from argv */
 	const char *ignore; /* comma-separated fields that --engine both does not compare */

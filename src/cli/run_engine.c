@@ -11,11 +11,12 @@
 
 static struct skep_sys *create(struct run *run, const char *name)
 {
+	struct skep_user_opts opts = {.sz = sizeof(opts), .no_jit = run->o.no_jit};
 	struct skep_log *log = &run->cli->log;
 	struct skep_sys *sys, *wrapped;
 
 	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log)
-				      : skep_sys_user_create(log, NULL);
+				      : skep_sys_user_create(log, &opts);
 	if (sys && run->o.inject_nth) {
 		wrapped = skep_sys_inject_create(sys, run->o.inject_cmd, run->o.inject_nth,
 						 run->o.inject_errno);

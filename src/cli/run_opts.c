@@ -25,6 +25,8 @@ enum {
 	OPT_INJECT,
 	OPT_NO_LOSSES,
 	OPT_NO_CACHE,
+	OPT_NO_JIT,
+	OPT_JIT,
 	OPT_PER_CPU,
 	OPT_IGNORE,
 };
@@ -48,6 +50,8 @@ static const struct option options[] = {
 	{"inject", 1, NULL, OPT_INJECT},
 	{"no-count-losses", 0, NULL, OPT_NO_LOSSES},
 	{"no-cache", 0, NULL, OPT_NO_CACHE},
+	{"jit", 0, NULL, OPT_JIT},
+	{"no-jit", 0, NULL, OPT_NO_JIT},
 	{"verbose", 0, NULL, 'v'},
 	{"help", 0, NULL, 'h'},
 	{0},
@@ -81,6 +85,8 @@ static void print_help(void)
 	      "  --per-cpu                  show per-CPU values one by one instead of their sum\n"
 	      "  --ignore FIELD,...         fields that --engine both does not compare\n"
 	      "  --no-count-losses          do not count what full maps and buffers refuse\n"
+	      "  --no-jit                   skep's own engine interprets (default --jit: machine "
+	      "code)\n"
 	      "  --no-cache                 compile even if an object is kept\n"
 	      "  --log-bpf                  print each bpf(2) call on stderr\n"
 	      "  -v, --verbose              print the verifier's log\n"
@@ -162,6 +168,8 @@ static const char *set_option(struct run_opts *o, int opt, const char *arg)
 	case OPT_LOG_BPF: o->log_bpf = true; return NULL;
 	case OPT_NO_LOSSES: o->no_losses = true; return NULL;
 	case OPT_NO_CACHE: o->no_cache = true; return NULL;
+	case OPT_NO_JIT: o->no_jit = true; return NULL;
+	case OPT_JIT: o->no_jit = false; return NULL;
 	case 'v': o->verbose = true; return NULL;
 	default: return set_value(o, opt, arg);
 	}

@@ -38,6 +38,8 @@ enum skep_arg {
 	SKEP_ARG_DYNPTR, /* an initialised struct bpf_dynptr */
 	SKEP_ARG_DYNPTR_OUT, /* a struct bpf_dynptr to initialise */
 	SKEP_ARG_KERNEL, /* needs objects that only a kernel has */
+	SKEP_ARG_FIXED, /* readable, as many bytes as `bytes` of the row says: an embedder's */
+	SKEP_ARG_FIXED_OUT, /* the same, writable */
 };
 
 enum skep_ret {
@@ -69,6 +71,7 @@ struct skep_helper {
 	uint8_t args[5]; /* enum skep_arg */
 	uint8_t gpl; /* only for GPL-compatible programs */
 	skep_helper_fn *fn; /* NULL: the user engine does not have it */
+	uint32_t bytes[5]; /* of FIXED arguments */
 	const char *why; /* with fn NULL: what it does, for "bpf_NAME() ..." in the refusal */
 };
 

@@ -41,7 +41,8 @@ void skep_prog_free(struct skep_prog *prog)
 	free(prog);
 }
 
-static int check_attr(const union bpf_attr *attr, struct skep_err *err)
+static int check_attr(const struct skep_user *user, const union bpf_attr *attr,
+		      struct skep_err *err)
 {
 	bool buf = attr->log_buf, size = attr->log_size;
 
@@ -51,7 +52,7 @@ static int check_attr(const union bpf_attr *attr, struct skep_err *err)
 	if (!attr->insn_cnt || attr->insn_cnt > MAX_INSNS)
 		return skep_fail(err, SKEP_E_PROG_LOAD, E2BIG, "%u instructions (up to %u)",
 				 attr->insn_cnt, MAX_INSNS);
-	if (attr->prog_type > LAST_TYPE || !attr->prog_type)
+	if (attr->prog_type > LAST_TYPE || (!attr->prog_type && !user->opts.any_type))
 		return skep_fail(err, SKEP_E_PROG_LOAD, EINVAL, "unknown program type %u",
 				 attr->prog_type);
 	if (!attr->license || !attr->insns)
@@ -231,7 +232,7 @@ static void compile(struct skep_prog *prog)
 {
 	struct skep_err err = SKEP_ERR_INIT;
 
-	if (skep_jit_compile(prog->vm, NULL, &err) < 0)
+	if (skep_jit_compile(prog->vm, &prog->user->opts.jit, &err) < 0)
 		skep_info(prog->user->log, "program '%s' is interpreted: %s", prog->name, err.msg);
 	skep_err_deinit(&err);
 }
@@ -246,7 +247,9 @@ static int build(struct skep_prog *prog, const union bpf_attr *attr, struct skep
 					 .attach_type = attr->expected_attach_type,
 					 .gpl = prog->gpl,
 					 .trusted = prog->user->opts.trusted,
-					 .budget = prog->user->opts.trusted ? 0 : BUDGET};
+					 .budget = prog->user->opts.budget,
+					 .helper = prog->user->opts.helper,
+					 .helper_ctx = prog->user->opts.helper_ctx};
 	int ret;
 
 	prog->insns = malloc(len);
@@ -260,12 +263,14 @@ static int build(struct skep_prog *prog, const union bpf_attr *attr, struct skep
 		ret = relocate_all(prog, attr, insns, err);
 	if (ret)
 		return ret;
+	if (!opts.budget && !opts.trusted)
+		opts.budget = BUDGET;
 	opts.maps = prog->maps.data;
 	opts.nr_maps = (uint32_t)prog->maps.len;
 	ret = skep_vm_prog_create(&prog->vm, insns, prog->nr_insns, &opts, err);
 	if (ret == 0)
 		skep_prog_tag(prog);
-	if (ret == 0 && prog->user->opts.jit)
+	if (ret == 0 && !prog->user->opts.no_jit)
 		compile(prog);
 	return ret;
 }
@@ -322,7 +327,7 @@ int skep_bpf_prog_load(struct skep_user *user, struct skep_call *call)
 	const union bpf_attr *attr = &call->attr;
 	struct skep_prog *prog;
 	struct timespec now;
-	int ret = check_attr(attr, call->err);
+	int ret = check_attr(user, attr, call->err);
 
 	if (ret)
 		return ret;

@@ -349,3 +349,18 @@ struct skep_sys *skep_sys_user_create(struct skep_log *log, const struct skep_us
 	}
 	return &user->sys;
 }
+
+struct skep_vm_prog *skep_sys_user_prog(struct skep_sys *sys, int fd)
+{
+	int ret;
+	struct skep_prog *prog = skep_user_obj((struct skep_user *)sys, fd, SKEP_USER_PROG, &ret);
+
+	return prog ? prog->vm : NULL;
+}
+
+struct skep_map *skep_sys_user_map(struct skep_sys *sys, int fd)
+{
+	int ret;
+
+	return skep_user_obj((struct skep_user *)sys, fd, SKEP_USER_MAP, &ret);
+}

@@ -117,6 +117,8 @@ static bool check_one(const struct args *args, enum skep_arg kind)
 		if (v % sizeof(uint32_t))
 			return wrong(args, "not aligned");
 		return memory(args, sizeof(uint32_t), true);
+	case SKEP_ARG_FIXED: return memory(args, args->pc->helper->bytes[args->at], false);
+	case SKEP_ARG_FIXED_OUT: return memory(args, args->pc->helper->bytes[args->at], true);
 	case SKEP_ARG_NONE:
 	case SKEP_ARG_ANY:
 	case SKEP_ARG_SIZE:

@@ -124,6 +124,9 @@ static uint64_t begin_of(const struct skep_vm *vm, uint64_t addr, uint64_t end)
 		return (uintptr_t)run->ctx;
 	if (packet && addr >= (uintptr_t)packet->data && end == (uintptr_t)packet->data_end)
 		return (uintptr_t)packet->data;
+	for (i = 0; i < run->nr_regions; i++)
+		if (addr >= run->regions[i].start && end == run->regions[i].end)
+			return run->regions[i].start;
 	for (i = 0; i < vm->prog->nr_maps; i++) {
 		const struct skep_map *map = vm->prog->maps[i];
 
@@ -177,6 +180,11 @@ bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a
 		return true;
 	}
 	describe(vm, addr, len, write, text, sizeof(text));
+	if (vm->err && !vm->failed) {
+		vm->err->addr = addr;
+		vm->err->len = (uint32_t)len;
+		vm->err->write = write;
+	}
 	skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT, "%s %llu byte%s at 0x%llx: %s",
 		     write ? "writes" : "reads", (unsigned long long)len, len == 1 ? "" : "s",
 		     (unsigned long long)addr, text);

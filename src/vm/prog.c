@@ -16,6 +16,7 @@
 
 struct decode {
 	struct skep_vm_prog *prog;
+	const struct skep_vm_prog_opts *opts;
 	uint32_t at;
 	struct skep_err *err;
 };
@@ -41,8 +42,19 @@ static int refuse(const struct decode *d, enum skep_tag tag, int code, const cha
 static int decode_helper(const struct decode *d, const struct skep_insn *in,
 			 struct skep_vm_insn *out)
 {
-	const struct skep_helper *h = skep_helper_find((uint32_t)in->imm);
+	const struct skep_helper *h = NULL;
 
+	if (d->opts->helper)
+		h = d->opts->helper(d->opts->helper_ctx, (uint32_t)in->imm);
+	if (h) {
+		out->helper = h;
+		return 0;
+	}
+	h = skep_helper_find((uint32_t)in->imm);
+	if (!h && d->opts->helper)
+		return refuse(d, SKEP_E_UNSUPPORTED, EINVAL,
+			      "there is no helper %d; skep_engine_helper() gives the engine one",
+			      in->imm);
 	if (!h)
 		return refuse(d, SKEP_E_UNSUPPORTED, EINVAL,
 			      "no kernel up to 6.12 has a helper number %d", in->imm);
@@ -180,10 +192,11 @@ static int take_addrs(const struct decode *d, struct bpf_insn *insns, uint32_t n
 	return 0;
 }
 
-static int decode_all(struct skep_vm_prog *prog, const struct bpf_insn *raw, struct skep_err *err)
+static int decode_all(struct skep_vm_prog *prog, const struct bpf_insn *raw,
+		      const struct skep_vm_prog_opts *opts, struct skep_err *err)
 {
 	SKEP_AUTO_FREE struct bpf_insn *insns = calloc(prog->nr, sizeof(*insns));
-	struct decode d = {.prog = prog, .err = err};
+	struct decode d = {.prog = prog, .opts = opts, .err = err};
 	struct skep_insn in;
 	int slots, ret;
 
@@ -254,7 +267,7 @@ int skep_vm_prog_create(struct skep_vm_prog **result, const struct bpf_insn *ins
 	ret = take_maps(prog, opts, err);
 	if (ret < 0)
 		return ret;
-	ret = decode_all(prog, insns, err);
+	ret = decode_all(prog, insns, opts, err);
 	if (ret < 0)
 		return ret;
 	*result = SKEP_TAKE(prog);

@@ -60,14 +60,14 @@ void skep_vm_fail(struct skep_vm *vm, const struct skep_vm_insn *pc, enum skep_t
 
 uint64_t skep_vm_stop(struct skep_vm *vm, enum skep_tag tag, const char *fmt, ...)
 {
+	int code = tag == SKEP_E_RUN_LIMIT ? ELOOP : tag == SKEP_E_RUN_HELPER ? EPERM : EFAULT;
 	char text[512];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	skep_vm_fail(vm, vm->pc, tag, tag == SKEP_E_RUN_LIMIT ? ELOOP : EFAULT, "%s(): %s",
-		     vm->pc->helper->name, text);
+	skep_vm_fail(vm, vm->pc, tag, code, "%s(): %s", vm->pc->helper->name, text);
 	return 0;
 }
 
@@ -345,6 +345,11 @@ void *skep_vm_ctx(struct skep_vm *vm, size_t *len)
 {
 	*len = vm->run->ctx_len;
 	return vm->run->ctx;
+}
+
+const struct skep_helper *skep_vm_helper(const struct skep_vm *vm)
+{
+	return vm->pc->helper;
 }
 
 uint32_t skep_vm_prog_type(const struct skep_vm *vm)

@@ -26,6 +26,7 @@
 #define SKEP_VM_STACK  512 /* bytes of stack a frame: BPF_STACK of the kernel */
 #define SKEP_VM_FRAMES 8 /* nested calls, the entry included */
 
+struct skep_helper;
 struct skep_vm;
 struct skep_vm_env;
 struct skep_vm_prog;
@@ -97,6 +98,12 @@ struct skep_vm_prog_opts {
 	 */
 	struct skep_map *const *maps;
 	uint32_t nr_maps;
+	/*
+	 * Helpers that Linux does not have, or has otherwise: asked first, NULL
+	 * for others.  The rows must live as long as the program.
+	 */
+	const struct skep_helper *(*helper)(void *ctx, uint32_t number);
+	void *helper_ctx;
 };
 
 /*
@@ -147,6 +154,8 @@ void skep_vm_interrupt(struct skep_vm *vm);
 struct skep_vm_env *skep_vm_env(struct skep_vm *vm); /* NULL: none given */
 struct skep_vm_packet *skep_vm_packet(struct skep_vm *vm); /* NULL: none */
 void *skep_vm_ctx(struct skep_vm *vm, size_t *len);
+/* The row of the helper that is being called. */
+const struct skep_helper *skep_vm_helper(const struct skep_vm *vm);
 uint32_t skep_vm_prog_type(const struct skep_vm *vm);
 uint32_t skep_vm_random(struct skep_vm *vm);
 

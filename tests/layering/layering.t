@@ -5,8 +5,8 @@
 import os
 import re
 
-ORDER = ["base", "isa", "btf", "sys", "event", "obj", "map", "helper", "verify", "vm", "jit",
-         "user", "cc", "lang", "trace", "view", "cli"]
+ORDER = ["skep", "base", "isa", "btf", "sys", "event", "obj", "map", "helper", "verify", "vm", "jit",
+         "user", "lib", "cc", "lang", "trace", "view", "cli"]
 # Doors: one header of a lower room that an upper room may see, and why.
 DOORS = {
     ("helper", "vm/vm.h"): "helpers are called by the machine that runs them",
