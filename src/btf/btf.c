@@ -268,6 +268,14 @@ int skep_btf_open_kernel(struct skep_btf **out, struct skep_err *err)
 	return ret < 0 ? skep_wrap(err, ret, "%s", path) : 0;
 }
 
+int skep_btf_open_module(struct skep_btf **out, const char *path, const struct skep_btf *kernel,
+			 struct skep_err *err)
+{
+	int ret = open_whole(out, path, kernel, err);
+
+	return ret < 0 ? skep_wrap(err, ret, "%s", path) : 0;
+}
+
 void skep_btf_destroy(struct skep_btf *btf)
 {
 	if (!btf)

@@ -50,6 +50,10 @@ int skep_btf_open_file(struct skep_btf **btf, const char *path, const struct ske
 /* Opens the running kernel's types, trusting that the kernel's own are well-formed. */
 int skep_btf_open_kernel(struct skep_btf **btf, struct skep_err *err);
 
+/* Opens the types of one of its modules, which continue @kernel's, from @path, as trustingly. */
+int skep_btf_open_module(struct skep_btf **btf, const char *path, const struct skep_btf *kernel,
+			 struct skep_err *err);
+
 /* NULL-safe. */
 void skep_btf_destroy(struct skep_btf *btf);
 

@@ -524,7 +524,8 @@ static int calc(uint32_t kind, const struct skep_core_spec *local,
 	struct answer old = {.validate = true}, new = {.validate = true};
 	int ret;
 
-	*res = (struct skep_core_result){.target_id = spec ? spec->root : 0};
+	*res = (struct skep_core_result){.target_id = spec ? spec->root : 0,
+					 .target = spec ? spec->btf : NULL};
 	ret = kinds[kind].calc(kind, local, &old);
 	if (ret == 0)
 		ret = kinds[kind].calc(kind, spec, &new);
@@ -566,8 +567,8 @@ static int try_cands(struct skep_core *core, const struct bpf_core_relo *relo,
 	size_t i, n = 0;
 	int ret;
 
-	for (i = 0; i < c->ids.len; i++) {
-		ret = match(relo->kind, local, core->target, c->ids.data[i], &spec);
+	for (i = 0; i < c->v.len; i++) {
+		ret = match(relo->kind, local, c->v.data[i].btf, c->v.data[i].id, &spec);
 		if (ret == 0)
 			continue;
 		if (ret > 0)
@@ -583,10 +584,10 @@ static int try_cands(struct skep_core *core, const struct bpf_core_relo *relo,
 			*res = one;
 			bit_off = spec.bit_off;
 		}
-		c->ids.data[n++] = c->ids.data[i];
+		c->v.data[n++] = c->v.data[i];
 	}
 	if (n)
-		c->ids.len = n;
+		c->v.len = n;
 	return n ? 1 : 0;
 }
 
@@ -628,7 +629,8 @@ const char *skep_core_describe(const struct skep_core *core, const struct bpf_co
 	const char *word[NR_BTF_KINDS] = {[BTF_KIND_STRUCT] = "struct ",
 					  [BTF_KIND_UNION] = "union ",
 					  [BTF_KIND_ENUM] = "enum ",
-					  [BTF_KIND_ENUM64] = "enum "};
+					  [BTF_KIND_ENUM64] = "enum ",
+					  [BTF_KIND_TYPEDEF] = "typedef "};
 	struct skep_core_spec spec = {0};
 	const char *kind, *name;
 	size_t n;

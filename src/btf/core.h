@@ -24,6 +24,14 @@ struct skep_core;
 /* @local: the program's BTF; @target: the kernel's (or NULL: only local type ids).  Borrowed. */
 struct skep_core *skep_core_create(const struct skep_btf *local, const struct skep_btf *target,
 				   struct skep_err *err);
+/*
+ * More targets, which are asked for only when @target has no type of a name:
+ * @more gives the one with index @i (the kernel's modules; split BTF on top of
+ * @target, of which only its own types count), NULL behind the last.
+ */
+void skep_core_set_more(struct skep_core *core, const struct skep_btf *(*more)(void *ctx, size_t i),
+			void *ctx);
+
 /* NULL-safe. */
 void skep_core_destroy(struct skep_core *core);
 
@@ -43,6 +51,7 @@ struct skep_core_result {
 	uint32_t old_size,
 		new_size; /* bytes of the field, for the width of loads; 0: no adjustment */
 	uint32_t target_id; /* the target's root type, 0: none */
+	const struct skep_btf *target; /* and where: the kernel's or a module's, NULL: none */
 };
 
 /*
@@ -53,14 +62,24 @@ struct skep_core_result {
 int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
 		      struct skep_core_result *res, struct skep_err *err);
 
+/* The helper number, 0xbad2310, that stands for what cannot be resolved; libbpf's. */
+#define SKEP_CORE_POISON 195896080
+
 /*
  * Puts @res into @insn (and insn[1] of a 64-bit immediate; @left: how many
  * instructions there are from @insn on).  @insn_idx and @relo_idx are for
- * messages.  The poison is libbpf's: a call of function 195896080, which the
+ * messages.  The poison is a call of function SKEP_CORE_POISON, which the
  * verifier names if the program can get there.
  */
 int skep_core_patch(struct bpf_insn *insn, size_t left, uint32_t insn_idx, uint32_t relo_idx,
 		    const struct skep_core_result *res, struct skep_err *err);
+
+/*
+ * Whether type @id of @local can stand for type @target_id of @target as far as
+ * calls and variables go, names of members aside: 1, 0, or -EINVAL (malformed).
+ */
+int skep_core_types_fit(const struct skep_btf *local, uint32_t id, const struct skep_btf *target,
+			uint32_t target_id);
 
 /* "byte_off" for BPF_CORE_FIELD_BYTE_OFFSET, as libbpf's messages say. */
 const char *skep_core_kind_name(uint32_t kind);

@@ -26,6 +26,13 @@ struct skep_core *skep_core_create(const struct skep_btf *local, const struct sk
 	return core;
 }
 
+void skep_core_set_more(struct skep_core *core, const struct skep_btf *(*more)(void *ctx, size_t i),
+			void *ctx)
+{
+	core->more = more;
+	core->more_ctx = ctx;
+}
+
 void skep_core_destroy(struct skep_core *core)
 {
 	struct skep_core_cands *c;
@@ -33,7 +40,7 @@ void skep_core_destroy(struct skep_core *core)
 	if (!core)
 		return;
 	skep_vec_each (&core->cands, c)
-		skep_vec_deinit(&c->ids);
+		skep_vec_deinit(&c->v);
 	skep_vec_deinit(&core->cands);
 	free(core);
 }
@@ -64,9 +71,16 @@ struct skep_core_cands *skep_core_cands(struct skep_core *core, uint32_t local_i
 /* What one walk looks for; first[] has a bit for each pair of first characters. */
 struct search {
 	struct skep_core *core;
+	bool more; /* in the modules */
 	uint32_t kinds; /* a bit each */
 	uint8_t first[65536 / 8];
 };
+
+/* Modules are asked for what the kernel itself has nothing of. */
+static bool is_open(const struct search *s, const struct skep_core_cands *c)
+{
+	return s->more ? c->walked && !c->walked_more : !c->walked;
+}
 
 static void search_add(struct search *s, const struct skep_core_cands *c)
 {
@@ -96,35 +110,56 @@ static int search_type(struct search *s, const struct skep_btf_iter *it)
 		return 0;
 	skep_vec_each (&s->core->cands, c) {
 		/* The prefix first: it turns nearly all away, and costs least. */
-		if (c->walked || strncmp(name, c->name, c->len) ||
+		if (!is_open(s, c) || strncmp(name, c->name, c->len) ||
 		    !skep_core_kinds_fit(c->type, it->t) || skep_btf_essential_len(name) != c->len)
 			continue;
-		if (skep_vec_push(&c->ids, it->id))
+		if (skep_vec_push(&c->v, (struct skep_core_cand){it->btf, it->id}))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
-/* Fills all lists that were not filled yet. */
-static int walk(struct skep_core *core, struct skep_err *err)
+static int search_btf(struct search *s, const struct skep_btf *btf, struct skep_err *err)
 {
-	struct skep_btf_iter it = {.btf = core->target};
-	struct search s = {.core = core};
-	struct skep_core_cands *c;
+	struct skep_btf_iter it = {.btf = btf, .own = s->more};
 
-	skep_vec_each (&core->cands, c) {
-		if (!c->walked)
-			search_add(&s, c);
-	}
-	while (core->target && skep_btf_next(&it)) {
-		if (!it.t->name_off || !(s.kinds & 1u << skep_btf_kind(it.t)))
+	while (skep_btf_next(&it)) {
+		if (!it.t->name_off || !(s->kinds & 1u << skep_btf_kind(it.t)))
 			continue;
-		if (search_type(&s, &it) < 0)
+		if (search_type(s, &it) < 0)
 			return skep_fail_nomem(err);
 	}
-	skep_vec_each (&core->cands, c)
-		c->walked = true;
 	return 0;
+}
+
+/* One walk for all lists that are still open. */
+static int walk(struct skep_core *core, bool more, struct skep_err *err)
+{
+	struct search s = {.core = core, .more = more};
+	const struct skep_btf *btf;
+	struct skep_core_cands *c;
+	bool any = false;
+	int ret = 0;
+	size_t i;
+
+	skep_vec_each (&core->cands, c) {
+		/* Without a name no type is anybody's counterpart. */
+		if (more && (c->v.len || !c->len))
+			c->walked_more = true;
+		if (!is_open(&s, c))
+			continue;
+		search_add(&s, c);
+		any = true;
+	}
+	if (!more && core->target)
+		ret = search_btf(&s, core->target, err);
+	for (i = 0; more && any && !ret && (btf = core->more(core->more_ctx, i)); i++)
+		ret = search_btf(&s, btf, err);
+	skep_vec_each (&core->cands, c) {
+		c->walked = true;
+		c->walked_more |= more;
+	}
+	return ret;
 }
 
 static int add_cands(struct skep_core *core, uint32_t local_id, struct skep_err *err)
@@ -158,5 +193,8 @@ int skep_core_prepare(struct skep_core *core, const struct bpf_core_relo *relos,
 			return ret;
 		found += ret;
 	}
-	return found ? walk(core, err) : 0;
+	if (!found)
+		return 0;
+	ret = walk(core, false, err);
+	return ret == 0 && core->more ? walk(core, true, err) : ret;
 }

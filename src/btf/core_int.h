@@ -5,6 +5,12 @@
 
 #include "base/vec.h"
 #include "btf/btf.h"
+#include "btf/core.h"
+
+struct skep_core_cand {
+	const struct skep_btf *btf;
+	uint32_t id;
+};
 
 /* The target's types that a local root type may stand for. */
 struct skep_core_cands {
@@ -12,12 +18,14 @@ struct skep_core_cands {
 	const struct btf_type *type; /* the local one */
 	const char *name;
 	size_t len; /* of the name, without its flavour */
-	SKEP_VEC(uint32_t) ids;
-	bool walked;
+	SKEP_VEC(struct skep_core_cand) v;
+	bool walked, walked_more;
 };
 
 struct skep_core {
 	const struct skep_btf *local, *target;
+	const struct skep_btf *(*more)(void *ctx, size_t i); /* NULL: no modules */
+	void *more_ctx;
 	SKEP_VEC(struct skep_core_cands) cands;
 };
 
@@ -46,9 +54,7 @@ struct skep_core_spec {
 /* True if two types can be each other's counterpart by kind: the same, or both enums. */
 bool skep_core_kinds_fit(const struct btf_type *a, const struct btf_type *b);
 
-/* Whether a type is there in a compatible, or a matching, form: 1, 0 or -EINVAL. */
-int skep_core_types_fit(const struct skep_btf *local, uint32_t local_id,
-			const struct skep_btf *target, uint32_t target_id);
+/* Whether a type is there in a matching form: 1, 0 or -EINVAL. */
 int skep_core_types_match(const struct skep_btf *local, uint32_t local_id,
 			  const struct skep_btf *target, uint32_t target_id);
 

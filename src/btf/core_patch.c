@@ -6,13 +6,10 @@
 
 #include "btf/core.h"
 
-/* What libbpf calls instead of the instruction, and what people search the web for. */
-#define POISON 195896080 /* 0xbad2310: "bad relo" */
-
 static void poison(struct bpf_insn *insn, size_t n)
 {
 	for (; n; n--, insn++)
-		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = POISON};
+		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL, .imm = SKEP_CORE_POISON};
 }
 
 static int bad(struct skep_err *err, uint32_t idx, uint32_t relo, int code, const char *what)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* helper.def as a table by number, and which program types may call what. */
+#include "btf/core.h"
 #include "helper/impl.h"
 
 #define ROW(number_, name_, major, minor, ret_, a1, a2, a3, a4, a5, gpl_, progs_, fn_, why_) \
@@ -29,8 +30,36 @@ static const struct skep_helper table[] = {
 
 _Static_assert(sizeof(table) / sizeof(table[0]) == SKEP_HELPER_MAX, "helper.def has other rows");
 
+/*
+ * What the loader could not resolve, as it marks it (btf/core.h; libbpf's mark
+ * for functions).  A verifier accepts the mark where no path leads; here a run
+ * that gets there ends.
+ */
+#define LACKING_FUNC 2002000000u
+
+static uint64_t lacking_type(struct skep_vm *vm, const uint64_t a[5])
+{
+	return skep_vm_stop(vm, SKEP_E_CORE_UNRESOLVED,
+			    "uses a type, field or enumerator that the kernel's types do not have");
+}
+
+static uint64_t lacking_func(struct skep_vm *vm, const uint64_t a[5])
+{
+	return skep_vm_stop(vm, SKEP_E_OBJ_SYMBOL,
+			    "calls a __weak function that the kernel does not have");
+}
+
+static const struct skep_helper lacking[] = {
+	{.name = "(unresolved CO-RE)", .progs = SKEP_FOR_ANY, .fn = lacking_type},
+	{.name = "(missing function)", .progs = SKEP_FOR_ANY, .fn = lacking_func},
+};
+
 const struct skep_helper *skep_helper_find(uint32_t number)
 {
+	if (number == SKEP_CORE_POISON)
+		return &lacking[0];
+	if (number >= LACKING_FUNC && number < LACKING_FUNC + 65536)
+		return &lacking[1];
 	return number && number < SKEP_HELPER_MAX ? &table[number] : NULL;
 }
 

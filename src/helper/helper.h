@@ -78,7 +78,11 @@ struct skep_helper {
 /* The numbers of helper.def end before this one. */
 #define SKEP_HELPER_MAX 212
 
-/* Row @number, or NULL for 0 and for numbers that no kernel up to 6.12 knows. */
+/*
+ * Row @number, or what stands for the mark of something the loader could not
+ * resolve (it ends the run), or NULL for 0 and for numbers that no
+ * kernel up to 6.12 knows.
+ */
 const struct skep_helper *skep_helper_find(uint32_t number);
 
 /* True when programs of @prog_type may call @helper.  BPF_PROG_TYPE_UNSPEC may call all. */

@@ -19,8 +19,7 @@
 #include "btf/core.h"
 #include "obj/load_int.h"
 
-#define PATH_INSNS  12
-#define POISON_CORE 195896080
+#define PATH_INSNS 12
 
 /* The more telling rows stand first. */
 static const struct {
@@ -268,23 +267,55 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 	}
 }
 
-/* "195896080" in a refused call is the mark of a CO-RE record that fits nothing. */
-static const struct bpf_core_relo *find_poison(const struct skep_load *load, const char *reason)
+/*
+ * The CO-RE record of instruction @insn of @image, if @reason says that it is
+ * the mark of one that fits nothing; the mark itself says no more.
+ */
+static const struct bpf_core_relo *find_poison(const struct skep_load *load,
+					       const struct skep_image *image, const char *reason,
+					       long insn)
 {
 	const char *hash = strrchr(reason, '#');
-	unsigned long n = hash ? strtoul(hash + 1, NULL, 10) : 0;
+	const struct skep_image_func *place;
+	const struct skep_obj_func *func;
+	uint32_t i, at;
 
-	return n >= POISON_CORE && n - POISON_CORE < load->obj->nr_core
-		       ? &load->obj->core[n - POISON_CORE]
-		       : NULL;
+	if (!hash || strtoul(hash + 1, NULL, 10) != SKEP_CORE_POISON || insn < 0)
+		return NULL;
+	skep_vec_each (&image->funcs, place) {
+		if (insn < place->start || insn >= (long)place->start + place->nr)
+			continue;
+		func = &load->funcs[place->func];
+		at = (uint32_t)insn - place->start;
+		/* Both halves of a 64-bit immediate are marked. */
+		for (i = func->nr_relos; i--;)
+			if (func->relos[i].kind == SKEP_RELO_CORE && func->relos[i].insn <= at)
+				return at - func->relos[i].insn < 2
+					       ? &load->obj->core[func->relos[i].target]
+					       : NULL;
+	}
+	return NULL;
 }
 
-static int fail_poison(const struct skep_load *load, const struct skep_obj_func *func,
-		       const struct bpf_core_relo *rec, const char *where, int ret,
-		       struct skep_err *err)
+static const char *guard_for(uint32_t kind)
+{
+	switch (kind) {
+	case BPF_CORE_ENUMVAL_EXISTS:
+	case BPF_CORE_ENUMVAL_VALUE: return "bpf_core_enum_value_exists()";
+	case BPF_CORE_TYPE_ID_TARGET:
+	case BPF_CORE_TYPE_EXISTS:
+	case BPF_CORE_TYPE_SIZE:
+	case BPF_CORE_TYPE_MATCHES: return "bpf_core_type_exists()";
+	default: return "bpf_core_field_exists()";
+	}
+}
+
+/* "uses struct task_struct.pid, which ...", of what @rec asks for in vain. */
+static void tell_poison(const struct skep_load *load, const struct bpf_core_relo *rec, char *buf,
+			size_t size)
 {
 	struct skep_core *core = skep_core_create(load->obj->btf, NULL, NULL);
-	const char *what = "";
+	const char *what = "", *end;
 	char text[256];
 
 	/* "<byte_off> struct task_struct.pid (0:52)": the middle is what people know. */
@@ -293,12 +324,33 @@ static int fail_poison(const struct skep_load *load, const struct skep_obj_func 
 		what += strcspn(what, ">") + (strchr(what, '>') ? 2 : 0);
 	}
 	skep_core_destroy(core);
-	return skep_fail(err, SKEP_E_CORE_UNRESOLVED, -ret,
-			 "%s: program '%s': %suses %.*s, which this kernel does not have; guard it "
-			 "with bpf_core_field_exists()",
-			 load->obj->name, func->name, where,
-			 (int)(strstr(what, " (") ? strstr(what, " (") - what : (long)strlen(what)),
-			 what);
+	end = strstr(what, " (");
+	snprintf(buf, size, "uses %.*s, which %s%s does not have; guard it with %s",
+		 (int)(end ? (size_t)(end - what) : strlen(what)), what,
+		 load->opts.btf ? "the BTF of " : "this kernel",
+		 load->opts.btf ? load->opts.btf : "", guard_for(rec->kind));
+}
+
+void skep_load_note(const struct skep_load *load, const struct skep_image *image, int fd)
+{
+	const struct skep_image_func *place;
+	const struct skep_obj_relo *relo;
+	const struct bpf_insn *insn;
+	char text[512];
+	uint32_t i, at;
+
+	skep_vec_each (&image->funcs, place) {
+		for (i = 0; i < load->funcs[place->func].nr_relos; i++) {
+			relo = &load->funcs[place->func].relos[i];
+			at = place->start + relo->insn;
+			insn = &image->insns.data[at];
+			if (relo->kind != SKEP_RELO_CORE || insn->imm != SKEP_CORE_POISON ||
+			    insn->code != (BPF_JMP | BPF_CALL))
+				continue;
+			tell_poison(load, &load->obj->core[relo->target], text, sizeof(text));
+			skep_sys_note(load->sys, fd, at, text);
+		}
+	}
 }
 
 static void fill_place(struct skep_err *err, long insn, const char *file, uint32_t line)
@@ -321,7 +373,7 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	const char *file = NULL, *text, *advice, *base;
 	const struct bpf_core_relo *poison;
 	long reason, insn = -1, i;
-	char state[256], where[192] = "";
+	char state[256], where[192] = "", what[512];
 	uint32_t line = 0;
 
 	if (split(&lines, log) || (reason = find_reason(&lines)) < 0) {
@@ -339,9 +391,12 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 		file = NULL;
 	}
 	advice = find_advice(&lines, reason);
-	poison = find_poison(load, lines.v.data[reason]);
+	poison = find_poison(load, image, lines.v.data[reason], insn);
 	if (poison)
-		fail_poison(load, func, poison, where, ret, err);
+		tell_poison(load, poison, what, sizeof(what));
+	if (poison)
+		skep_fail(err, SKEP_E_CORE_UNRESOLVED, -ret, "%s: program '%s': %s%s",
+			  load->obj->name, func->name, where, what);
 	else
 		skep_fail(err, SKEP_E_PROG_REJECTED, -ret, "%s: program '%s': %s%s%s%s",
 			  load->obj->name, func->name, where, lines.v.data[reason],

@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "btf/btf.h"
+#include "btf/core.h"
 #include "isa/uapi.h"
 #include "obj/kconfig.h"
 #include "obj/load_int.h"
@@ -358,29 +359,83 @@ static int load_addresses(struct skep_load *load, const bool *used)
 	return 0;
 }
 
-/* A variable or function with a type: its id in the kernel's BTF. */
-static int find_typed(struct skep_load *load, uint32_t i, struct skep_err *err)
+/* Is the kernel's function or variable @id of the type that this object declares for it? */
+static bool fits(const struct skep_load *load, const struct skep_obj_extern *ext,
+		 const struct skep_btf *where, uint32_t id)
+{
+	uint32_t l, r;
+
+	return skep_btf_resolve(load->obj->btf, ext->type, &l) &&
+	       skep_btf_resolve(where, skep_btf_type(where, id)->type, &r) &&
+	       skep_core_types_fit(load->obj->btf, l, where, r) > 0;
+}
+
+/* Where a module's function or variable comes from: its place in fd_array, or a descriptor. */
+static int find_module(struct skep_load *load, bool func, int index, struct skep_err *err)
+{
+	int fd = skep_ktypes_fd(&load->types, (size_t)index, err);
+	size_t i;
+
+	if (fd < 0 || !func)
+		return fd;
+	/* Place 0 stands for the kernel itself. */
+	if (!load->fd_array.len && skep_vec_push(&load->fd_array, 0))
+		return -ENOMEM;
+	for (i = 1; i < load->fd_array.len; i++)
+		if (load->fd_array.data[i] == fd)
+			return (int)i;
+	return skep_vec_push(&load->fd_array, fd) ? -ENOMEM : (int)i;
+}
+
+static int found_typed(struct skep_load *load, uint32_t i, const struct skep_btf *where, int index,
+		       int id)
 {
 	const struct skep_obj_extern *ext = &load->obj->externs[i];
 	struct skep_load_extern *e = &load->externs[i];
-	char name[256];
-	int id;
+	struct skep_err err = SKEP_ERR_INIT;
+	int ret = 0;
 
-	if (skep_load_target(load, err) < 0)
-		return -ENOENT;
+	if (!fits(load, ext, where, (uint32_t)id))
+		return ext->weak
+			       ? 0
+			       : fail_extern(load, i,
+					     "the kernel has '%s', but with another %s than this "
+					     "object declares: take the declaration from vmlinux.h "
+					     "of this kernel",
+					     ext->func ? "prototype" : "type");
+	if (index >= 0)
+		ret = find_module(load, ext->func, index, &err);
+	if (ret < 0 && ret != -ENOMEM)
+		ret = fail_extern(load, i, "needs '%s' of a module: %s", err.msg);
+	else if (ret >= 0)
+		*e = (struct skep_load_extern){
+			.found = true, .btf_id = (uint32_t)id, .btf_fd = ret, .off = e->off};
+	skep_err_deinit(&err);
+	return ret < 0 ? ret : 0;
+}
+
+/* A variable or function with a type: its id in the kernel's BTF, or in that of a module. */
+static int find_typed(struct skep_load *load, uint32_t i, struct skep_err *err)
+{
+	const struct skep_obj_extern *ext = &load->obj->externs[i];
+	const struct skep_btf *where;
+	char name[256];
+	int id, index;
+
 	snprintf(name, sizeof(name), "%.*s", (int)skep_btf_essential_len(ext->name), ext->name);
-	id = skep_btf_find(load->target, name, ext->func ? BTF_KIND_FUNC : BTF_KIND_VAR, 0);
-	if (id > 0) {
-		e->found = true;
-		e->btf_id = (uint32_t)id;
-		return 0;
-	}
+	id = skep_ktypes_find(&load->types, NULL, name, ext->func ? BTF_KIND_FUNC : BTF_KIND_VAR,
+			      &where, &index, err);
+	if (id > 0)
+		return found_typed(load, i, where, index, id);
+	if (id != -ENOENT || (err && err->tag != SKEP_E_NONE))
+		return id;
 	if (ext->weak)
 		return 0;
 	return fail_extern(load, i,
 			   ext->func
 				   ? "calls the kernel's function '%s', which this kernel does "
-				     "not offer to BPF; declare it __weak to run without%s"
+				     "not offer to BPF, nor any of its modules that are loaded; "
+				     "declare it __weak to run without%s"
 				   : "needs the kernel's variable '%s', which this kernel's types "
 				     "do not have (only per-CPU variables are there); declare it "
 				     "__weak to run without%s",
@@ -441,6 +496,7 @@ int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *ins
 		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL};
 		insn->src_reg = e->found ? BPF_PSEUDO_KFUNC_CALL : 0;
 		insn->imm = (int32_t)(e->found ? e->btf_id : POISON_KFUNC + i);
+		insn->off = (int16_t)e->btf_fd;
 		return 0;
 	}
 	if (ext->kind == SKEP_EXTERN_KCONFIG) {
@@ -450,7 +506,7 @@ int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *ins
 	} else if (e->btf_id) {
 		insn[0].src_reg = BPF_PSEUDO_BTF_ID;
 		insn[0].imm = (int32_t)e->btf_id;
-		insn[1].imm = 0;
+		insn[1].imm = e->btf_fd;
 	} else {
 		insn[0].src_reg = 0;
 		insn[0].imm = (int32_t)e->addr;

@@ -157,8 +157,10 @@ static void drop_scaffolding(struct skep_load *load)
 {
 	uint32_t i;
 
-	skep_btf_destroy(load->target);
-	load->target = NULL;
+	skep_ktypes_deinit(&load->types);
+	skep_btf_destroy(load->custom);
+	load->custom = NULL;
+	skep_vec_deinit(&load->fd_array);
 	for (i = 0; load->func_errs && i < load->obj->nr_funcs; i++)
 		skep_err_deinit(&load->func_errs[i]);
 }
@@ -180,7 +182,7 @@ int skep_load(struct skep_loaded **loadedp, struct skep_obj *obj, struct skep_sy
 		memcpy(&load->opts, opts, opts->sz < sizeof(*opts) ? opts->sz : sizeof(*opts));
 	load->loaded = loaded;
 	load->obj = obj;
-	load->sys = sys;
+	load->sys = load->types.sys = sys;
 	load->btf_fd = -1;
 	load->scope_map = SKEP_NO_MAP;
 	load->scope_progs[0] = load->scope_progs[1] = -1;

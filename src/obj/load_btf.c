@@ -131,15 +131,22 @@ void skep_load_types(struct skep_load *load)
 			  load->obj->name, skep_errno_name(-fd));
 }
 
-int skep_load_target(struct skep_load *load, struct skep_err *err)
+/* The types that CO-RE goes by: a given file's, else the kernel's and its modules'. */
+static int open_core(struct skep_load *load, struct skep_core **core, struct skep_err *err)
 {
+	const struct skep_btf *local = load->obj->btf;
 	int ret;
 
-	if (load->target)
-		return 0;
-	ret = load->opts.btf ? skep_btf_open_file(&load->target, load->opts.btf, NULL, err)
-			     : skep_btf_open_kernel(&load->target, err);
-	return ret < 0 ? ret : 0;
+	ret = load->opts.btf ? skep_btf_open_file(&load->custom, load->opts.btf, NULL, err)
+			     : skep_ktypes_open(&load->types, err);
+	if (ret < 0)
+		return skep_wrap(err, ret, "%s: CO-RE needs the kernel's types", load->obj->name);
+	*core = skep_core_create(local, load->custom ? load->custom : load->types.kernel, err);
+	if (!*core)
+		return -ENOMEM;
+	if (!load->custom)
+		skep_core_set_more(*core, skep_ktypes_module, &load->types);
+	return 0;
 }
 
 static int apply(struct skep_load *load, struct skep_core *core, struct skep_obj_func *func,
@@ -178,18 +185,15 @@ static int count_core(const struct skep_load *load)
 int skep_load_core(struct skep_load *load, struct skep_err *err)
 {
 	const struct skep_obj *obj = load->obj;
-	struct skep_core *core;
+	struct skep_core *core = NULL;
 	uint32_t i, k;
 	int ret;
 
 	if (!obj->nr_core || !count_core(load))
 		return 0;
-	ret = skep_load_target(load, err);
-	if (ret)
-		return skep_wrap(err, ret, "%s: CO-RE needs the kernel's types", obj->name);
-	core = skep_core_create(obj->btf, load->target, err);
-	if (!core)
-		return -ENOMEM;
+	ret = open_core(load, &core, err);
+	if (ret < 0)
+		return ret;
 	ret = skep_core_prepare(core, obj->core, obj->nr_core, err);
 	for (i = 0; !ret && i < obj->nr_funcs; i++) {
 		struct skep_obj_func *func = &load->funcs[i];

@@ -11,8 +11,8 @@
 #include "base/vec.h"
 #include "event/usdt.h"
 #include "obj/load.h"
+#include "sys/ktypes.h"
 
-struct skep_btf;
 struct skep_losses;
 struct skep_load_extern;
 
@@ -39,7 +39,10 @@ struct skep_load {
 	unsigned int drop; /* enum skep_drop */
 	bool rlimit_raised;
 	int btf_fd; /* the object's types in the engine, -1: none */
-	struct skep_btf *target; /* types of the kernel it runs on, opened when needed */
+	struct skep_ktypes types; /* of the kernel it runs on and its modules, opened when needed */
+	struct skep_btf *custom; /* opts.btf: CO-RE goes by it */
+	SKEP_VEC(int)
+	fd_array; /* of PROG_LOAD: BTF of modules whose functions are called, from 1 */
 	/* extern.c */
 	struct skep_load_extern *externs; /* obj->nr_externs */
 	uint32_t kconfig_map; /* map index, SKEP_NO_MAP: none */
@@ -59,6 +62,7 @@ struct skep_load_extern {
 	bool found;
 	uint32_t off; /* KCONFIG: bytes into the map */
 	uint32_t btf_id; /* typed KSYM */
+	int btf_fd; /* typed KSYM of a module: its BTF; for functions its place in fd_array */
 	uint64_t addr; /* untyped KSYM */
 	const char *why; /* why programs that use it cannot load, or NULL */
 };
@@ -90,7 +94,6 @@ bool skep_image_source(const struct skep_load *load, const struct skep_image *im
 /* load_btf.c */
 void skep_load_types(struct skep_load *load);
 int skep_load_core(struct skep_load *load, struct skep_err *err);
-int skep_load_target(struct skep_load *load, struct skep_err *err);
 
 /* load_map.c */
 int skep_load_maps(struct skep_load *load, struct skep_err *err);
@@ -124,6 +127,8 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 void skep_load_explain(const struct skep_load *load, const struct skep_image *image,
 		       const struct skep_obj_func *func, int ret, const char *log,
 		       struct skep_err *err);
+/* Tells the engine what the marked instructions of a loaded program were to be. */
+void skep_load_note(const struct skep_load *load, const struct skep_image *image, int fd);
 
 /* scope.c */
 int skep_scope_prepare(struct skep_load *load, struct skep_err *err);

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "btf/btf.h"
+#include "event/target.h"
 #include "isa/uapi.h"
 #include "obj/load_int.h"
 #include "sys/uapi.h"
@@ -36,7 +36,7 @@ struct attempt {
 	struct skep_load *load;
 	const struct skep_obj_func *func;
 	const struct skep_image *image;
-	int attach_btf_id;
+	int attach_btf_id, attach_btf_fd;
 	unsigned int log_level;
 	struct log log;
 	uint32_t true_size; /* what the log would have needed, 0: not told */
@@ -61,6 +61,8 @@ static int try_load(struct attempt *t)
 		if (!(load->drop & SKEP_DROP_ATTACH_TYPE))
 			attr->expected_attach_type = t->func->attach_type;
 		attr->attach_btf_id = (uint32_t)t->attach_btf_id;
+		attr->attach_btf_obj_fd = (uint32_t)t->attach_btf_fd;
+		attr->fd_array = (uintptr_t)load->fd_array.data;
 		if (!(load->drop & SKEP_DROP_NAMES))
 			skep_load_name(attr->prog_name, t->func->name);
 		if (load->btf_fd >= 0 && image->func_info.len && !(load->drop & SKEP_DROP_TYPES)) {
@@ -225,19 +227,24 @@ static void keep_log(struct skep_loaded_prog *prog, struct attempt *t)
 	free(t->log.text);
 }
 
-static int find_target(struct skep_load *load, const struct skep_obj_func *func,
-		       struct skep_err *err)
+/* What the program attaches to, if that is a type. */
+static int find_target(struct attempt *t, struct skep_err *err)
 {
+	const struct skep_obj_func *func = t->func;
+	const char *file = t->load->obj->name;
 	int ret;
 
 	if (!func->event || !(func->event->flags & SKEP_EV_BTF_ID))
 		return 0;
-	ret = skep_load_target(load, err);
+	ret = skep_ktypes_open(&t->load->types, err);
 	if (ret < 0)
-		return skep_wrap(err, ret, "%s: program '%s' needs the kernel's types",
-				 load->obj->name, func->name);
-	ret = skep_event_btf_id(func->event, func->args, load->target, err);
-	return ret < 0 ? skep_wrap(err, ret, "%s: program '%s'", load->obj->name, func->name) : ret;
+		return skep_wrap(err, ret, "%s: program '%s' needs the kernel's types", file,
+				 func->name);
+	t->attach_btf_id =
+		skep_event_target(func->event, func->args, &t->load->types, &t->attach_btf_fd, err);
+	if (t->attach_btf_id < 0)
+		return skep_wrap(err, t->attach_btf_id, "%s: program '%s'", file, func->name);
+	return 0;
 }
 
 int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,
@@ -259,12 +266,14 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	prog->nr_insns = image.insns.len;
 	if (!prog->insns)
 		return skep_fail_nomem(err);
-	ret = t.attach_btf_id = find_target(load, t.func, err);
+	ret = find_target(&t, err);
 	if (ret < 0)
 		return ret;
 	ret = load_image(&t, err);
 	keep_log(prog, &t);
-	if (ret >= 0)
-		prog->fd = ret;
-	return ret < 0 ? ret : 0;
+	if (ret < 0)
+		return ret;
+	prog->fd = ret;
+	skep_load_note(load, &image, ret);
+	return 0;
 }

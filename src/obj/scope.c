@@ -201,11 +201,11 @@ static int find_free_pid(struct skep_load *load)
 	uint32_t bit_off, bit_size;
 	int id = -1;
 
-	if (!skep_load_target(load, &err))
-		id = skep_btf_find(load->target, "trace_event_raw_sched_process_template",
+	if (!skep_ktypes_open(&load->types, &err))
+		id = skep_btf_find(load->types.kernel, "trace_event_raw_sched_process_template",
 				   BTF_KIND_STRUCT, 0);
 	if (id > 0)
-		id = skep_btf_field(load->target, id, "pid", &bit_off, &bit_size);
+		id = skep_btf_field(load->types.kernel, id, "pid", &bit_off, &bit_size);
 	skep_err_deinit(&err);
 	return id > 0 ? (int)(bit_off / 8) : -1;
 }

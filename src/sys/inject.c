@@ -64,6 +64,11 @@ static int inject_wait(struct skep_sys *sys, int timeout_ms)
 	return passed(in, in->inner->ops->wait(in->inner, timeout_ms));
 }
 
+static void inject_note(struct skep_sys *sys, int fd, uint32_t insn, const char *text)
+{
+	skep_sys_note(((struct injector *)sys)->inner, fd, insn, text);
+}
+
 static int inject_watch(struct skep_sys *sys, int fd)
 {
 	struct injector *in = (struct injector *)sys;
@@ -120,6 +125,7 @@ static const struct skep_sys_ops inject_ops = {
 	.map = inject_map,
 	.wait = inject_wait,
 	.watch = inject_watch,
+	.note = inject_note,
 	.read = inject_read,
 	.close = inject_close,
 	.spawn = inject_spawn,

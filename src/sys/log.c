@@ -222,6 +222,11 @@ static int log_wait(struct skep_sys *sys, int timeout_ms)
 	return ret;
 }
 
+static void log_note(struct skep_sys *sys, int fd, uint32_t insn, const char *text)
+{
+	skep_sys_note(((struct logger *)sys)->inner, fd, insn, text);
+}
+
 static int log_watch(struct skep_sys *sys, int fd)
 {
 	struct logger *l = (struct logger *)sys;
@@ -296,6 +301,7 @@ static const struct skep_sys_ops log_ops = {
 	.map = log_map,
 	.wait = log_wait,
 	.watch = log_watch,
+	.note = log_note,
 	.read = log_read,
 	.close = log_close,
 	.spawn = log_spawn,

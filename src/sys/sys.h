@@ -139,6 +139,12 @@ struct skep_sys_ops {
 	int (*close)(struct skep_sys *sys, int fd);
 
 	/*
+	 * Optional.  Says in words what instruction @insn of the loaded program
+	 * @fd was to be, for the engine's messages about runs that end there.
+	 */
+	void (*note)(struct skep_sys *sys, int fd, uint32_t insn, const char *text);
+
+	/*
 	 * Starts @cmd and holds it before its exec: no system call of the
 	 * command itself has been made yet.  Sets cmd->pid.
 	 */
@@ -198,6 +204,13 @@ static inline int skep_sys_wait(struct skep_sys *sys, int timeout_ms)
 static inline int skep_sys_read(struct skep_sys *sys, int fd, void *buf, size_t len)
 {
 	return sys->ops->read ? sys->ops->read(sys, fd, buf, len) : -EOPNOTSUPP;
+}
+
+/* Nothing for an engine that has a verifier to complain. */
+static inline void skep_sys_note(struct skep_sys *sys, int fd, uint32_t insn, const char *text)
+{
+	if (sys->ops->note)
+		sys->ops->note(sys, fd, insn, text);
 }
 
 /* Closes an engine's descriptor; does nothing for negative ones. */

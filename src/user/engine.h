@@ -49,6 +49,12 @@ struct skep_types { /* what BTF_LOAD makes */
 	struct skep_btf *btf;
 };
 
+/* What the loader said of an instruction (skep_sys_ops.note). */
+struct skep_note {
+	uint32_t insn;
+	char *text; /* malloc'ed */
+};
+
 struct skep_prog {
 	int refs;
 	struct skep_user *user;
@@ -67,6 +73,7 @@ struct skep_prog {
 	struct bpf_func_info *funcs;
 	struct bpf_line_info *lines;
 	uint32_t nr_funcs, nr_lines;
+	SKEP_VEC(struct skep_note) notes;
 };
 
 /* What event() opens. */
@@ -161,6 +168,10 @@ int skep_user_event(struct skep_user *user, const struct skep_event *ev, const c
 void skep_user_task(struct skep_user *user, const void *record, size_t len);
 void skep_user_printk(struct skep_user *user, struct skep_vm_env *env, const char *text,
 		      size_t len);
+/* Keeps @text; the program ending there will be told in these words. */
+void skep_prog_note(struct skep_prog *prog, uint32_t insn, const char *text);
+/* Puts what was noted of @err's instruction in place of @err's own words. */
+void skep_prog_explain(const struct skep_prog *prog, struct skep_err *err);
 /* Tells once a program that a run of it was ended, with its source line, and counts. */
 void skep_prog_ended(struct skep_prog *prog, const struct skep_err *err);
 /* ": FILE:LINE" of instruction @insn, or "". */

@@ -28,9 +28,13 @@
 
 void skep_prog_free(struct skep_prog *prog)
 {
+	struct skep_note *note;
 	struct skep_map **it;
 
 	skep_vm_prog_put(prog->vm);
+	skep_vec_each (&prog->notes, note)
+		free(note->text);
+	skep_vec_deinit(&prog->notes);
 	skep_vec_each (&prog->maps, it)
 		skep_obj_put(SKEP_USER_MAP, *it);
 	skep_vec_deinit(&prog->maps);

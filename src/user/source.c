@@ -148,8 +148,10 @@ void skep_point_fire(struct skep_point *point, struct skep_vm_env *env, void *ct
 
 		env->cookie = it->cookie;
 		start = now_ns();
-		if (skep_vm_run(point->user->vm, &run, &ret, &err) < 0)
+		if (skep_vm_run(point->user->vm, &run, &ret, &err) < 0) {
+			skep_prog_explain(it->prog, &err);
 			skep_prog_ended(it->prog, &err);
+		}
 		it->prog->run_ns += now_ns() - start;
 		it->prog->run_cnt++;
 		skep_err_deinit(&err);
@@ -182,6 +184,31 @@ void skep_prog_where(const struct skep_prog *prog, int insn, char *buf, size_t s
 	slash = strrchr(file, '/');
 	snprintf(buf, size, ": %s:%u", slash ? slash + 1 : file,
 		 BPF_LINE_INFO_LINE_NUM(line->line_col));
+}
+
+/* Without memory for it there is a poorer message. */
+void skep_prog_note(struct skep_prog *prog, uint32_t insn, const char *text)
+{
+	struct skep_note note = {insn, strdup(text)};
+
+	if (!note.text || skep_vec_push(&prog->notes, note))
+		free(note.text);
+}
+
+void skep_prog_explain(const struct skep_prog *prog, struct skep_err *err)
+{
+	const struct skep_note *note;
+	enum skep_tag tag = err->tag;
+	int code = err->err, insn = err->insn;
+
+	skep_vec_each (&prog->notes, note) {
+		if (insn < 0 || note->insn != (uint32_t)insn)
+			continue;
+		skep_err_deinit(err);
+		skep_fail(err, tag, code, "%s", note->text);
+		err->insn = insn;
+		return;
+	}
 }
 
 void skep_prog_ended(struct skep_prog *prog, const struct skep_err *err)

@@ -110,6 +110,7 @@ static int run(struct test *t)
 	if (r < 0) {
 		char where[160];
 
+		skep_prog_explain(t->prog, t->call->err);
 		skep_prog_where(t->prog, t->call->err->insn, where, sizeof(where));
 		skep_prog_ended(t->prog, t->call->err);
 		return skep_wrap(t->call->err, r, "prog '%s'%s", t->prog->name, where);

@@ -316,6 +316,16 @@ static void user_destroy(struct skep_sys *sys)
 	free(user);
 }
 
+static void user_note(struct skep_sys *sys, int fd, uint32_t insn, const char *text)
+{
+	struct skep_prog *prog;
+	int ret;
+
+	prog = skep_user_obj((struct skep_user *)sys, fd, SKEP_USER_PROG, &ret);
+	if (prog)
+		skep_prog_note(prog, insn, text);
+}
+
 static const struct skep_sys_ops ops = {
 	.name = "user",
 	.bpf = skep_user_bpf,
@@ -324,6 +334,7 @@ static const struct skep_sys_ops ops = {
 	.wait = user_wait,
 	.watch = user_watch,
 	.close = user_close,
+	.note = user_note,
 	.spawn = user_spawn,
 	.release = user_release,
 	.reap = user_reap,
