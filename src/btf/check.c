@@ -75,6 +75,9 @@ static int check_enums(struct check *c)
 	uint32_t i, size = c->t->size;
 	int ret = 0;
 
+	/* Nothing in it: a mere declaration, "enum e;". */
+	if (!size && !skep_btf_vlen(c->t))
+		return 0;
 	if (size != 1 && size != 2 && size != 4 && size != 8)
 		return bad(c, "an enum of %u bytes", size);
 	for (i = 0; i < skep_btf_vlen(c->t) && ret == 0; i++)

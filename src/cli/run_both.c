@@ -109,7 +109,7 @@ int run_keep_maps(struct run_engine *e, struct skep_err *err)
 	for (i = 0; i < e->loaded->nr_maps; i++) {
 		const struct skep_loaded_map *map = &e->loaded->maps[i];
 
-		if (!skep_table_can_show(map->spec) ||
+		if (map->fd < 0 || !skep_table_can_show(map->spec) ||
 		    run_listed(e->run->o.ignore, map->spec->name))
 			continue;
 		ret = skep_table_read(&table, e->sys, map, e->run->obj->btf,

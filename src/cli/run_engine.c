@@ -96,18 +96,18 @@ static bool is_packet(const struct skep_obj_func *f)
 	return f->event && (f->event->flags & SKEP_EV_PACKET);
 }
 
-/* A program that cannot be used is told once, with the engine's name if there are two. */
-static void tell(struct run_engine *e, struct skep_loaded_prog *p)
+/* What cannot be used is told once, with the engine's name if there are two. */
+static void tell(struct run_engine *e, const struct skep_err *err)
 {
 	struct skep_log *log = &e->run->cli->log;
 
 	skep_log(log, SKEP_LOG_ERROR, "%s%s%s", e->run->nr_engines > 1 ? e->name : "",
-		 e->run->nr_engines > 1 ? ": " : "", p->err.msg);
-	if (p->err.detail && p->err.detail[0])
-		fprintf(stderr, "%s%s", p->err.detail,
-			p->err.detail[strlen(p->err.detail) - 1] == '\n' ? "" : "\n");
+		 e->run->nr_engines > 1 ? ": " : "", err->msg);
+	if (err->detail && err->detail[0])
+		fprintf(stderr, "%s%s", err->detail,
+			err->detail[strlen(err->detail) - 1] == '\n' ? "" : "\n");
 	if (e->run->status == SKEP_EXIT_OK)
-		e->run->status = skep_tag_exit(p->err.tag);
+		e->run->status = skep_tag_exit(err->tag);
 }
 
 int run_load(struct run_engine *e, struct skep_err *err)
@@ -137,7 +137,7 @@ int run_load(struct run_engine *e, struct skep_err *err)
 		struct skep_loaded_prog *p = &e->loaded->progs[i];
 
 		if (p->fd < 0 && p->err.tag != SKEP_E_NONE)
-			tell(e, p);
+			tell(e, &p->err);
 		if (p->log && run->o.verbose)
 			fprintf(stderr, "%s: verifier log:\n%s\n", p->spec->name, p->log);
 	}
@@ -165,6 +165,24 @@ static int attach_one(struct run_engine *e, struct skep_loaded_prog *p, int ifin
 	return ret;
 }
 
+/* Tables of functions are registered with the kernel. */
+static void attach_maps(struct run_engine *e)
+{
+	struct skep_err err = SKEP_ERR_INIT;
+	uint32_t i;
+	int ret;
+
+	for (i = 0; !e->run->o.pcap && i < e->loaded->nr_maps; i++) {
+		ret = skep_loaded_attach_map(e->loaded, &e->loaded->maps[i], &err);
+		if (ret < 0)
+			tell(e, &err);
+		else
+			e->attached += (uint32_t)ret;
+		skep_err_deinit(&err);
+		err = (struct skep_err)SKEP_ERR_INIT;
+	}
+}
+
 int run_attach(struct run_engine *e, struct skep_err *err)
 {
 	struct run *run = e->run;
@@ -180,15 +198,17 @@ int run_attach(struct run_engine *e, struct skep_err *err)
 	for (i = 0; i < e->loaded->nr_progs; i++) {
 		struct skep_loaded_prog *p = &e->loaded->progs[i];
 
-		if (p->fd < 0)
+		/* Struct_ops: as a part of their map. */
+		if (p->fd < 0 || p->spec->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
 			continue;
 		if (run->o.pcap && is_packet(p->spec))
 			e->attached++;
 		else if (attach_one(e, p, (int)ifindex) == 0)
 			e->attached++;
 		else
-			tell(e, p);
+			tell(e, &p->err);
 	}
+	attach_maps(e);
 	if (!e->attached && run->status == SKEP_EXIT_OK)
 		return skep_fail(
 			err, SKEP_E_OBJ_INVALID, ENOENT,

@@ -133,7 +133,7 @@ int run_sources_open(struct run_engine *e, struct skep_err *err)
 	for (i = 0; ret == 0 && i < e->loaded->nr_maps; i++) {
 		const struct skep_loaded_map *map = &e->loaded->maps[i];
 
-		if (map->spec->kind == SKEP_OBJ_MAP_PLAIN &&
+		if (map->fd >= 0 && map->spec->kind == SKEP_OBJ_MAP_PLAIN &&
 		    (map->spec->type == BPF_MAP_TYPE_RINGBUF ||
 		     map->spec->type == BPF_MAP_TYPE_PERF_EVENT_ARRAY))
 			ret = open_map(e, map, err);

@@ -16,7 +16,7 @@ int run_show_maps(struct run_engine *e, struct skep_err *err)
 	for (i = 0; !e->quiet && i < e->loaded->nr_maps; i++) {
 		const struct skep_loaded_map *map = &e->loaded->maps[i];
 
-		if (!skep_table_can_show(map->spec))
+		if (map->fd < 0 || !skep_table_can_show(map->spec))
 			continue;
 		ret = skep_table_read(&table, e->sys, map, e->run->obj->btf,
 				      skep_view_has_stacks(&e->view), e->run->o.per_cpu, err);

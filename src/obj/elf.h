@@ -53,6 +53,16 @@ struct skep_elf_map {
 	uint32_t map;
 };
 
+/* What map `map` of the object holds from the start. */
+struct skep_elf_slot {
+	uint32_t map;
+	struct skep_obj_slot slot;
+};
+
+struct skep_elf_slots {
+	SKEP_VEC(struct skep_elf_slot) v;
+};
+
 struct skep_elf {
 	struct skep_obj *obj;
 	Elf *elf;
@@ -83,6 +93,12 @@ int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err);
 
 /* legacy.c: the maps of SEC("maps"). */
 int skep_elf_read_legacy(struct skep_elf *elf, struct skep_err *err);
+
+/* struct_ops.c: the tables of .struct_ops and .struct_ops.link, and their programs. */
+bool skep_elf_is_ops(const char *sec_name);
+int skep_elf_read_ops(struct skep_elf *elf, struct skep_err *err);
+int skep_elf_read_ops_slots(struct skep_elf *elf, struct skep_elf_slots *found,
+			    struct skep_err *err);
 
 /* slots.c: what maps of maps and of programs hold from the start. */
 int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err);

@@ -353,6 +353,29 @@ void skep_load_note(const struct skep_load *load, const struct skep_image *image
 	}
 }
 
+/* The same for a map that was not created, and for a weak function that is not there. */
+static bool fail_absent(const struct skep_load *load, const struct skep_obj_func *func,
+			const char *reason, const char *where, int ret, struct skep_err *err)
+{
+	const char *hash = strrchr(reason, '#');
+	unsigned long n = hash ? strtoul(hash + 1, NULL, 10) : 0;
+
+	if (n >= SKEP_POISON_MAP && n - SKEP_POISON_MAP < load->obj->nr_maps)
+		skep_fail(err, SKEP_E_PROG_REJECTED, -ret,
+			  "%s: program '%s': %suses map '%s', which is not created",
+			  load->obj->name, func->name, where,
+			  load->obj->maps[n - SKEP_POISON_MAP].name);
+	else if (n >= SKEP_POISON_KFUNC && n - SKEP_POISON_KFUNC < load->obj->nr_externs)
+		skep_fail(err, SKEP_E_OBJ_SYMBOL, -ret,
+			  "%s: program '%s': %scalls the kernel's function '%s', which this "
+			  "kernel does not offer to BPF; guard the call with bpf_ksym_exists()",
+			  load->obj->name, func->name, where,
+			  load->obj->externs[n - SKEP_POISON_KFUNC].name);
+	else
+		return false;
+	return true;
+}
+
 static void fill_place(struct skep_err *err, long insn, const char *file, uint32_t line)
 {
 	if (!err)
@@ -397,7 +420,7 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	if (poison)
 		skep_fail(err, SKEP_E_CORE_UNRESOLVED, -ret, "%s: program '%s': %s%s",
 			  load->obj->name, func->name, where, what);
-	else
+	else if (!fail_absent(load, func, lines.v.data[reason], where, ret, err))
 		skep_fail(err, SKEP_E_PROG_REJECTED, -ret, "%s: program '%s': %s%s%s%s",
 			  load->obj->name, func->name, where, lines.v.data[reason],
 			  advice ? "; " : "", advice ? advice : "");

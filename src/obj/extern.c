@@ -23,9 +23,6 @@
 #include "obj/load_int.h"
 #include "sys/uapi.h"
 
-/* libbpf's mark for a call of a weak kernel function that is not there. */
-#define POISON_KFUNC 2002000000
-
 /* What libbpf's enum libbpf_tristate calls them. */
 enum tristate { TRI_NO, TRI_YES, TRI_MODULE };
 
@@ -495,7 +492,7 @@ int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *ins
 	if (call) {
 		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL};
 		insn->src_reg = e->found ? BPF_PSEUDO_KFUNC_CALL : 0;
-		insn->imm = (int32_t)(e->found ? e->btf_id : POISON_KFUNC + i);
+		insn->imm = (int32_t)(e->found ? e->btf_id : SKEP_POISON_KFUNC + i);
 		insn->off = (int16_t)e->btf_fd;
 		return 0;
 	}

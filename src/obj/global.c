@@ -177,11 +177,11 @@ static bool find_var(const struct skep_obj *obj, const struct skep_obj_map *map,
 		var = skep_btf_type(obj->btf, vs[i].type);
 		if (!var || skep_btf_kind(var) != BTF_KIND_VAR ||
 		    strcmp(skep_btf_str(obj->btf, var->name_off), t->name) != 0 ||
-		    vs[i].offset > map->value_size)
+		    vs[i].offset > map->init_size)
 			continue;
 		t->type = var->type;
 		t->to = (unsigned char *)map->init + vs[i].offset;
-		t->size = map->value_size - vs[i].offset;
+		t->size = map->init_size - vs[i].offset;
 		return true;
 	}
 	return false;

@@ -146,6 +146,15 @@ int skep_image_link(struct skep_load *load, uint32_t func, struct skep_image *im
 	return 0;
 }
 
+/* A map that was not made: libbpf's mark for code that must not be reached. */
+static void poison(struct bpf_insn *insn, uint32_t map)
+{
+	insn[0] = insn[1] = (struct bpf_insn){
+		.code = BPF_JMP | BPF_CALL,
+		.imm = (int32_t)(SKEP_POISON_MAP + map),
+	};
+}
+
 int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct skep_err *err)
 {
 	const struct skep_loaded_map *map;
@@ -166,6 +175,10 @@ int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct 
 			insn[0].src_reg = 0;
 			memcpy(&insn[0].imm, (const char *)map->spec->init + relo->addend, 4);
 			insn[1].imm = 0;
+			continue;
+		}
+		if (map->fd < 0) {
+			poison(insn, relo->target);
 			continue;
 		}
 		insn[0].imm = map->fd;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "btf/btf.h"
@@ -92,7 +93,7 @@ static int prepare_progs(struct skep_load *load, struct skep_err *err)
 }
 
 /* @err gets what @from says, and its detail. */
-static int move_err(struct skep_err *err, struct skep_err *from, int ret)
+int skep_load_move_err(struct skep_err *err, struct skep_err *from, int ret)
 {
 	if (err && err->tag == SKEP_E_NONE) {
 		*err = *from;
@@ -110,12 +111,12 @@ static int load_progs(struct skep_load *load, struct skep_err *err)
 
 	for (i = 0; i < loaded->nr_progs; i++) {
 		prog = &loaded->progs[i];
-		if (!prog->spec->autoload)
-			continue;
 		func = prog->spec - load->obj->funcs;
+		if (!load->funcs[func].autoload)
+			continue;
 		ret = skep_load_prog(load, prog, func, &prog->err);
 		if (ret && load->opts.all_or_nothing)
-			return move_err(err, &prog->err, ret);
+			return skep_load_move_err(err, &prog->err, ret);
 	}
 	return 0;
 }
@@ -127,6 +128,8 @@ static int run_passes(struct skep_load *load, struct skep_err *err)
 	ret = prepare_progs(load, err);
 	if (!ret)
 		ret = copy_functions(load, err);
+	if (!ret)
+		ret = skep_load_ops_prepare(load, err);
 	if (!ret)
 		ret = find_needed(load, err);
 	if (!ret)
@@ -207,6 +210,7 @@ void skep_loaded_destroy(struct skep_loaded *loaded)
 	if (!loaded)
 		return;
 	load = loaded->priv;
+	skep_load_ops_deinit(load);
 	for (i = 0; i < loaded->nr_progs; i++) {
 		skep_links_deinit(&loaded->progs[i].links, loaded->sys);
 		skep_sys_close(loaded->sys, loaded->progs[i].fd);
@@ -216,8 +220,11 @@ void skep_loaded_destroy(struct skep_loaded *loaded)
 	skep_scope_deinit(load);
 	skep_vec_deinit(&load->usdt.specs);
 	skep_losses_deinit(load);
-	for (i = 0; i < loaded->nr_maps; i++)
+	for (i = 0; i < loaded->nr_maps; i++) {
+		if (loaded->maps[i].mem)
+			munmap(loaded->maps[i].mem, loaded->maps[i].mem_size);
 		skep_sys_close(loaded->sys, loaded->maps[i].fd);
+	}
 	skep_sys_close(loaded->sys, load->btf_fd);
 	skep_vec_deinit(&load->own_maps);
 	skep_arena_deinit(&load->arena);

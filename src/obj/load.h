@@ -25,13 +25,17 @@ struct skep_load_opts {
 
 struct skep_loaded_map {
 	const struct skep_obj_map *spec;
-	int fd;
+	int fd; /* -1: not created (spec->skip) */
+	struct skep_links links; /* struct_ops: what keeps it registered */
+	void *mem; /* arena: its memory, mem_size bytes; else NULL */
+	size_t mem_size;
 };
 
 struct skep_loaded_prog {
 	const struct skep_obj_func *spec;
 	int fd; /* -1: not loaded, see err */
 	struct skep_err err; /* why it did not load or attach */
+	uint32_t attach_type; /* as given to the engine: spec's, struct_ops: the member's index */
 	struct skep_links links;
 	/* What the engine was given, after all relocation: for dumps and tests. */
 	struct bpf_insn *insns;
@@ -66,6 +70,13 @@ void skep_loaded_destroy(struct skep_loaded *loaded);
  */
 int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog,
 		       const struct skep_attach *how, struct skep_err *err);
+
+/*
+ * Registers the struct_ops map @map of @loaded with the kernel until @loaded is
+ * destroyed.  1, 0 if it is no such map, or -errno.
+ */
+int skep_loaded_attach_map(struct skep_loaded *loaded, struct skep_loaded_map *map,
+			   struct skep_err *err);
 
 /* Adds the process @tgid, and from then on its descendants, to the scope set. */
 int skep_loaded_scope_add(struct skep_loaded *loaded, pid_t tgid, struct skep_err *err);

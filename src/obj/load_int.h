@@ -53,9 +53,15 @@ struct skep_load {
 	struct skep_usdt usdt; /* attach.c */
 	/* losses.c */
 	struct skep_losses *losses; /* NULL: not counted */
+	/* load_ops.c */
+	struct skep_load_ops *ops; /* obj->nr_maps; used by struct_ops */
+	uint32_t *ops_type; /* obj->nr_funcs: the kernel's struct it is a member of, 0: none */
 };
 
 #define SKEP_NO_MAP UINT32_MAX
+/* libbpf's marks: calls of these and an index must not be reached. */
+#define SKEP_POISON_MAP	  2001000000 /* a map that was not created */
+#define SKEP_POISON_KFUNC 2002000000 /* a weak function that the kernel does not have */
 
 /* An extern of the object on this kernel. */
 struct skep_load_extern {
@@ -65,6 +71,17 @@ struct skep_load_extern {
 	int btf_fd; /* typed KSYM of a module: its BTF; for functions its place in fd_array */
 	uint64_t addr; /* untyped KSYM */
 	const char *why; /* why programs that use it cannot load, or NULL */
+};
+
+/* A struct_ops map on this kernel. */
+struct skep_load_ops {
+	uint32_t type, value_type; /* ids of the kernel's struct NAME and bpf_struct_ops_NAME */
+	uint32_t value_size, data_off; /* bytes of the latter; where in it the former is */
+	unsigned char *value; /* value_size bytes */
+	uint32_t *at; /* map->nr_slots: bytes into value */
+	bool link; /* registered by a link, else by its value */
+	bool registered; /* without a link */
+	struct skep_err err; /* why this kernel cannot have it */
 };
 
 /* A function's place in an image. */
@@ -80,6 +97,10 @@ struct skep_image {
 	SKEP_VEC(struct bpf_func_info) func_info;
 	SKEP_VEC(struct bpf_line_info) line_info;
 };
+
+/* load.c */
+/* @err gets what @from says, and its detail; returns @ret. */
+int skep_load_move_err(struct skep_err *err, struct skep_err *from, int ret);
 
 /* link.c */
 int skep_image_link(struct skep_load *load, uint32_t func, struct skep_image *image,
@@ -122,6 +143,14 @@ int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *ins
 /* load_prog.c */
 int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,
 		   struct skep_err *err);
+
+/* load_ops.c */
+int skep_load_ops_prepare(struct skep_load *load, struct skep_err *err);
+/* A descriptor or -errno, without words. */
+int skep_load_ops_create(struct skep_load *load, uint32_t map);
+/* attach_btf_id of struct_ops program @func. */
+int skep_load_ops_target(const struct skep_load *load, uint32_t func, struct skep_err *err);
+void skep_load_ops_deinit(struct skep_load *load);
 
 /* explain.c: the verifier's log becomes a sentence and a trimmed explanation in @err. */
 void skep_load_explain(const struct skep_load *load, const struct skep_image *image,

@@ -7,6 +7,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -56,6 +57,7 @@ static bool takes_types(uint32_t type)
 	case BPF_MAP_TYPE_SOCKHASH:
 	case BPF_MAP_TYPE_QUEUE:
 	case BPF_MAP_TYPE_STACK:
+	case BPF_MAP_TYPE_ARENA:
 	case BPF_MAP_TYPE_RINGBUF:
 	case BPF_MAP_TYPE_USER_RINGBUF: return false;
 	default: return true;
@@ -116,6 +118,11 @@ static const char *why_invalid(const struct skep_obj_map *map)
 	if (!map->max_entries && map->type != BPF_MAP_TYPE_SK_STORAGE &&
 	    map->type != BPF_MAP_TYPE_TASK_STORAGE && map->type != BPF_MAP_TYPE_INODE_STORAGE)
 		return "max_entries is 0; give it __uint(max_entries, ...)";
+	if (map->type == BPF_MAP_TYPE_ARENA && !(map->flags & BPF_F_MMAPABLE))
+		return "an arena needs __uint(map_flags, BPF_F_MMAPABLE)";
+	if (map->type == BPF_MAP_TYPE_ARENA)
+		return "the engine has no arenas (Linux has them since 6.9), or not with such "
+		       "flags";
 	if (!map->key_size && !keyless)
 		return "key_size is 0; give it __type(key, ...)";
 	if (map->key_size != 4 &&
@@ -146,6 +153,11 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 				 map->name, why_invalid(map), map->type);
 	case E2BIG:
 	case ENOMEM:
+		if (map->type == BPF_MAP_TYPE_ARENA)
+			return skep_fail(err, SKEP_E_MAP_CREATE, -ret,
+					 "%s: map '%s': %u pages are more than an arena can "
+					 "have (4 GiB)",
+					 file, map->name, map->max_entries);
 		return skep_fail(err, SKEP_E_MAP_CREATE, -ret,
 				 "%s: map '%s': %u entries of %u + %u bytes are too much (%s)",
 				 file, map->name, map->max_entries, map->key_size, map->value_size,
@@ -192,6 +204,12 @@ static int create(struct skep_load *load, const struct skep_obj_map *map, struct
 {
 	int inner, fd;
 
+	if (!map->inner &&
+	    (map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || map->type == BPF_MAP_TYPE_HASH_OF_MAPS))
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "%s: map '%s' holds maps, but not of which kind: "
+				 "__array(values, struct { ... }) is missing",
+				 load->obj->name, map->name);
 	if (!map->inner)
 		return create_like(load, map, -1, err);
 	inner = create_like(load, map->inner, -1, err);
@@ -209,6 +227,10 @@ static int create_or_share(struct skep_load *load, const struct skep_obj_map *ma
 	int fd, ret;
 
 	*shared = false;
+	if (map->kind == SKEP_OBJ_MAP_STRUCT_OPS) {
+		fd = skep_load_ops_create(load, (uint32_t)(map - load->obj->maps));
+		return fd < 0 ? fail_create(load, map, fd, err) : fd;
+	}
 	if (!map->pin)
 		return create(load, map, err);
 	fd = skep_load_pinned(load, map, max_entries(map), err);
@@ -248,7 +270,8 @@ static int set_slot(struct skep_load *load, const struct skep_loaded_map *map,
 	if (fd < 0) {
 		skep_warn(load->sys->log, "%s: map '%s': value %u stays empty: '%s' is not loaded",
 			  load->obj->name, map->spec->name, slot->key,
-			  load->obj->funcs[slot->target].name);
+			  slot->prog ? load->obj->funcs[slot->target].name
+				     : load->obj->maps[slot->target].name);
 		return 0;
 	}
 	memset(&attr, 0, sizeof(attr));
@@ -275,6 +298,8 @@ int skep_load_slots(struct skep_load *load, bool progs, struct skep_err *err)
 
 	for (i = 0; i < load->obj->nr_maps; i++) {
 		map = &load->loaded->maps[i];
+		if (map->fd < 0 || map->spec->kind == SKEP_OBJ_MAP_STRUCT_OPS)
+			continue;
 		for (k = 0; k < map->spec->nr_slots; k++) {
 			if (map->spec->slots[k].prog != progs)
 				continue;
@@ -289,6 +314,24 @@ int skep_load_slots(struct skep_load *load, bool progs, struct skep_err *err)
 static bool is_zero(const unsigned char *p, size_t n)
 {
 	return !n || (!p[0] && !memcmp(p, p + 1, n - 1));
+}
+
+/* An arena has no elements: it is mapped before the programs, which its address goes into. */
+static int map_arena(struct skep_load *load, struct skep_loaded_map *map, struct skep_err *err)
+{
+	const struct skep_obj_map *spec = map->spec;
+	size_t len = (size_t)spec->max_entries * (size_t)sysconf(_SC_PAGESIZE);
+	void *p = skep_sys_map(load->sys, map->fd, 0, len, PROT_READ | PROT_WRITE);
+
+	if (skep_sys_is_err(p))
+		return skep_fail(err, SKEP_E_MAP_CREATE, (int)-(intptr_t)p,
+				 "%s: map '%s' cannot be mapped: %s", load->obj->name, spec->name,
+				 load->sys->why[0] ? load->sys->why : strerror((int)-(intptr_t)p));
+	map->mem = p;
+	map->mem_size = len;
+	if (spec->init)
+		memcpy(p, spec->init, spec->init_size);
+	return 0;
 }
 
 static int fill(struct skep_load *load, const struct skep_obj_map *map, int fd,
@@ -351,10 +394,15 @@ int skep_load_maps(struct skep_load *load, struct skep_err *err)
 	loaded->nr_maps = n;
 	for (i = 0; i < n; i++) {
 		map = &loaded->maps[i];
+		if (map->spec->skip || (i < load->obj->nr_maps && load->ops[i].err.tag))
+			continue;
 		map->fd = create_or_share(load, map->spec, &shared, err);
 		if (map->fd < 0)
 			return map->fd;
-		ret = map->spec->init && !shared ? fill(load, map->spec, map->fd, err) : 0;
+		if (map->spec->type == BPF_MAP_TYPE_ARENA)
+			ret = map_arena(load, map, err);
+		else if (map->spec->init && !shared && map->spec->kind != SKEP_OBJ_MAP_STRUCT_OPS)
+			ret = fill(load, map->spec, map->fd, err);
 		if (ret)
 			return ret;
 	}

@@ -234,6 +234,8 @@ static int find_target(struct attempt *t, struct skep_err *err)
 	const char *file = t->load->obj->name;
 	int ret;
 
+	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
+		return skep_load_ops_target(load, (uint32_t)(func - load->funcs), err);
 	if (!func->event || !(func->event->flags & SKEP_EV_BTF_ID))
 		return 0;
 	ret = skep_ktypes_open(&t->load->types, err);
@@ -264,6 +266,7 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	prog->insns = skep_arena_dup(&load->arena, image.insns.data,
 				     image.insns.len * sizeof(*image.insns.data));
 	prog->nr_insns = image.insns.len;
+	prog->attach_type = t.func->attach_type;
 	if (!prog->insns)
 		return skep_fail_nomem(err);
 	ret = find_target(&t, err);

@@ -20,6 +20,7 @@
 
 /* More than any array map can be given a value of. */
 #define MAX_SECTION (256u << 20)
+#define ARENA_PAGE  4096u
 
 static int bad_member(const char *member, struct skep_err *err)
 {
@@ -93,12 +94,27 @@ static int read_pinning(const struct skep_btf *btf, uint32_t id, struct skep_obj
 	return ret;
 }
 
+/* __ulong(): the one value of an enum; __uint() will do for small numbers. */
+static int read_ulong(const struct skep_btf *btf, uint32_t id, const char *member, uint64_t *out,
+		      struct skep_err *err)
+{
+	const struct btf_type *t = skep_btf_resolve(btf, id, NULL);
+	const char *value;
+	uint32_t val = 0;
+	int ret;
+
+	if (t && skep_btf_is_enum(t) && skep_btf_vlen(t) == 1) {
+		*out = (uint64_t)skep_btf_enum_value(btf, t, 0, &value);
+		return 0;
+	}
+	ret = read_uint(btf, id, member, &val, err);
+	*out = val;
+	return ret;
+}
+
 static int read_member(const struct skep_btf *btf, const char *name, uint32_t id,
 		       struct skep_obj_map *map, struct skep_err *err)
 {
-	uint32_t extra;
-	int ret;
-
 	if (!strcmp(name, "type"))
 		return read_uint(btf, id, name, &map->type, err);
 	if (!strcmp(name, "max_entries"))
@@ -117,11 +133,8 @@ static int read_member(const struct skep_btf *btf, const char *name, uint32_t id
 		return read_type(btf, id, name, &map->value_type, &map->value_size, err);
 	if (!strcmp(name, "pinning"))
 		return read_pinning(btf, id, map, err);
-	if (!strcmp(name, "map_extra")) {
-		ret = read_uint(btf, id, name, &extra, err);
-		map->extra = extra;
-		return ret;
-	}
+	if (!strcmp(name, "map_extra"))
+		return read_ulong(btf, id, name, &map->extra, err);
 	return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL, "has the unknown member '%s'", name);
 }
 
@@ -150,10 +163,6 @@ static int set_inner(struct skep_obj_map *map, struct skep_err *err)
 	if (!of_maps && map->inner)
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "has maps as values, but is no ARRAY_OF_MAPS or HASH_OF_MAPS");
-	if (of_maps && !map->inner)
-		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
-				 "holds maps, but not of which kind: __array(values, struct { "
-				 "... }) is missing");
 	if (!of_maps && (map->type != BPF_MAP_TYPE_PROG_ARRAY || !map->values_off))
 		return 0;
 	map->key_size = map->key_size ? map->key_size : 4;
@@ -314,7 +323,7 @@ static int add_data(struct skep_elf *elf, struct skep_elf_sec *sec, enum skep_ob
 	map->kind = kind;
 	map->type = BPF_MAP_TYPE_ARRAY;
 	map->key_size = 4;
-	map->value_size = sec->size;
+	map->value_size = map->init_size = sec->size;
 	map->max_entries = 1;
 	map->flags = BPF_F_MMAPABLE | (kind == SKEP_OBJ_MAP_RODATA ? BPF_F_RDONLY_PROG : 0);
 	map->init = sec->data ? skep_arena_dup(&obj->arena, sec->data, sec->size)
@@ -325,6 +334,45 @@ static int add_data(struct skep_elf *elf, struct skep_elf_sec *sec, enum skep_ob
 	map->datasec = id > 0 ? id : 0;
 	map->value_type = map->datasec;
 	return 0;
+}
+
+/* The variables of address space 1 lie in the object's arena. */
+static int read_arena(struct skep_elf *elf, struct skep_err *err)
+{
+	struct skep_elf_sec *sec = &elf->secs.data[skep_elf_find_sec(elf, ".addr_space.1")];
+	struct skep_obj *obj = elf->obj;
+	struct skep_obj_map *map, *arena = NULL;
+	int id;
+
+	skep_vec_each (&elf->maps, map) {
+		if (map->type != BPF_MAP_TYPE_ARENA)
+			continue;
+		if (arena)
+			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+					 "%s: map '%s': '%s' is an arena already, and an object "
+					 "can have one",
+					 obj->name, map->name, arena->name);
+		arena = map;
+	}
+	if (!sec->data)
+		return 0;
+	if (!arena)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
+				 "%s: has __arena variables, but no map of type "
+				 "BPF_MAP_TYPE_ARENA to hold them",
+				 obj->name);
+	if (sec->size > (uint64_t)arena->max_entries * ARENA_PAGE)
+		return skep_fail(err, SKEP_E_OBJ_INVALID, ENOSPC,
+				 "%s: map '%s': its __arena variables have %llu bytes, but "
+				 "max_entries is %u pages of %u; make it larger",
+				 obj->name, arena->name, (unsigned long long)sec->size,
+				 arena->max_entries, ARENA_PAGE);
+	sec->map = (uint32_t)(arena - elf->maps.data);
+	arena->init = skep_arena_dup(&obj->arena, sec->data, sec->size);
+	arena->init_size = (uint32_t)sec->size;
+	id = obj->btf ? skep_btf_find(obj->btf, sec->name, BTF_KIND_DATASEC, 0) : 0;
+	arena->datasec = id > 0 ? (uint32_t)id : 0;
+	return arena->init ? 0 : skep_fail_nomem(err);
 }
 
 int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err)
@@ -343,6 +391,9 @@ int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err)
 		if (ret)
 			return ret;
 	}
+	ret = skep_elf_read_ops(elf, err);
+	if (ret)
+		return ret;
 	skep_vec_each (&elf->secs, sec) {
 		if (!sec->size || !data_kind(sec, &kind))
 			continue;
@@ -350,6 +401,9 @@ int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err)
 		if (ret)
 			return ret;
 	}
+	ret = read_arena(elf, err);
+	if (ret)
+		return ret;
 	obj->maps = skep_arena_dup(&obj->arena, elf->maps.data,
 				   elf->maps.len * sizeof(*elf->maps.data));
 	obj->nr_maps = elf->maps.len;

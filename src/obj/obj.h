@@ -28,12 +28,13 @@ enum skep_obj_map_kind {
 	SKEP_OBJ_MAP_DATA, /* .data, .data.* */
 	SKEP_OBJ_MAP_BSS, /* .bss, .bss.* */
 	SKEP_OBJ_MAP_RODATA, /* .rodata, .rodata.*: frozen */
+	SKEP_OBJ_MAP_STRUCT_OPS, /* .struct_ops, .struct_ops.link: functions for the kernel */
 	SKEP_OBJ_MAP_INTERNAL, /* skep's own (filters, loss counters): not shown to users */
 };
 
-/* What a map of maps or programs holds from the start. */
+/* What a map of maps or programs holds from the start; a struct_ops: which programs. */
 struct skep_obj_slot {
-	uint32_t key;
+	uint32_t key; /* struct_ops: index of the member in value_type */
 	bool prog; /* target is a function that is a program; else a map */
 	uint32_t target; /* index */
 };
@@ -46,8 +47,11 @@ struct skep_obj_map {
 	uint32_t record_type; /* ring buffer, perf array: BTF id of its records, 0: unknown */
 	uint32_t numa_node; /* with BPF_F_NUMA_NODE in flags */
 	uint64_t extra; /* map_extra: bits of bloom filters and arenas */
-	void *init; /* DATA..RODATA: value_size bytes, editable before loading */
-	uint32_t datasec; /* DATA..RODATA: the BTF DATASEC's id, 0: none */
+	void *init; /* init_size bytes, editable before loading, or NULL */
+	/* DATA..STRUCT_OPS: value_size; an arena: its variables, at its start */
+	uint32_t init_size;
+	uint32_t datasec; /* of these variables: the BTF DATASEC's id, 0: none */
+	bool skip; /* not created: SEC("?.struct_ops"), or whoever edits the object */
 	bool pin; /* by name: shared with who pinned it before, and pinned if nobody did */
 	const struct skep_obj_map *inner; /* maps of maps: what those are like, or NULL */
 	const struct skep_obj_slot *slots; /* nr_slots, by key */

@@ -12,14 +12,9 @@
 #include "btf/btf.h"
 #include "obj/elf.h"
 
-struct found_slot {
-	uint32_t map;
-	struct skep_obj_slot slot;
-};
-
 static int cmp_slot(const void *a, const void *b)
 {
-	const struct found_slot *x = a, *y = b;
+	const struct skep_elf_slot *x = a, *y = b;
 
 	if (x->map != y->map)
 		return x->map < y->map ? -1 : 1;
@@ -58,7 +53,7 @@ static int find_target(const struct skep_elf *elf, const struct skep_elf_sym *sy
 	return 0;
 }
 
-static int read_slot(const struct skep_elf *elf, Elf64_Rel rel, struct found_slot *out,
+static int read_slot(const struct skep_elf *elf, Elf64_Rel rel, struct skep_elf_slot *out,
 		     struct skep_err *err)
 {
 	const struct skep_elf_map *at = map_at(elf, rel.r_offset);
@@ -89,7 +84,7 @@ static int read_slot(const struct skep_elf *elf, Elf64_Rel rel, struct found_slo
 
 int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err)
 {
-	SKEP_VEC(struct found_slot) found = {0};
+	struct skep_elf_slots found = {0};
 	const struct skep_elf_sec *sec;
 	struct skep_obj_slot *all;
 	struct skep_obj_map *map;
@@ -101,25 +96,27 @@ int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err)
 		if (sec->type != SHT_REL || !elf->maps_sec || sec->info != elf->maps_sec)
 			continue;
 		for (i = 0; !ret && i + sizeof(rel) <= sec->size; i += sizeof(rel)) {
-			struct found_slot one = {0};
+			struct skep_elf_slot one = {0};
 
 			memcpy(&rel, sec->data + i, sizeof(rel));
 			ret = read_slot(elf, rel, &one, err);
-			if (!ret && skep_vec_push(&found, one))
+			if (!ret && skep_vec_push(&found.v, one))
 				ret = skep_fail_nomem(err);
 		}
 	}
-	if (!ret && found.len)
-		qsort(found.data, found.len, sizeof(*found.data), cmp_slot);
-	all = skep_arena_array(&elf->obj->arena, found.len, sizeof(*all));
+	if (!ret)
+		ret = skep_elf_read_ops_slots(elf, &found, err);
+	if (!ret && found.v.len)
+		qsort(found.v.data, found.v.len, sizeof(*found.v.data), cmp_slot);
+	all = skep_arena_array(&elf->obj->arena, found.v.len, sizeof(*all));
 	if (!all)
 		ret = skep_fail_nomem(err);
-	for (i = 0; !ret && i < found.len; i++) {
-		map = &elf->obj->maps[found.data[i].map];
-		all[i] = found.data[i].slot;
+	for (i = 0; !ret && i < found.v.len; i++) {
+		map = &elf->obj->maps[found.v.data[i].map];
+		all[i] = found.v.data[i].slot;
 		if (!map->nr_slots++)
 			map->slots = &all[i];
 	}
-	skep_vec_deinit(&found);
+	skep_vec_deinit(&found.v);
 	return ret;
 }

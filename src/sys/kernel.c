@@ -90,19 +90,45 @@ static int kernel_watch(struct skep_sys *sys, int fd)
 	return watch_fd((struct skep_kernel *)sys, fd);
 }
 
+/* False: @fd is no map. */
+static bool map_info(int fd, struct bpf_map_info *info)
+{
+	union bpf_attr attr;
+
+	memset(info, 0, sizeof(*info));
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info_len = sizeof(*info);
+	attr.info.info = (uintptr_t)info;
+	return call_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info)) >= 0;
+}
+
 /* Ring buffers and perf events can be waited for; other maps' poll() is always ready. */
 static bool can_wait(int fd)
 {
-	struct bpf_map_info info = {0};
-	union bpf_attr attr;
+	struct bpf_map_info info;
 
-	memset(&attr, 0, sizeof(attr));
-	attr.info.bpf_fd = (uint32_t)fd;
-	attr.info.info_len = sizeof(info);
-	attr.info.info = (uintptr_t)&info;
-	if (call_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info)) < 0)
-		return true;
-	return info.type == BPF_MAP_TYPE_RINGBUF;
+	return !map_info(fd, &info) || info.type == BPF_MAP_TYPE_RINGBUF;
+}
+
+/* An arena with an address of its own can be mapped there only: programs keep such pointers. */
+static void *map_arena(struct skep_kernel *k, int fd, size_t len, int prot)
+{
+	struct bpf_map_info info;
+	void *p, *at;
+
+	if (!map_info(fd, &info) || info.type != BPF_MAP_TYPE_ARENA || !info.map_extra) {
+		errno = EINVAL;
+		return MAP_FAILED;
+	}
+	at = (void *)(uintptr_t)info.map_extra;
+	p = mmap(at, len, prot, MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+	if (p == MAP_FAILED && errno == EEXIST)
+		skep_kernel_why(k,
+				"its address, map_extra %#llx, is taken in this process; leave "
+				"map_extra out, and one is found",
+				(unsigned long long)info.map_extra);
+	return p;
 }
 
 static void *kernel_map(struct skep_sys *sys, int fd, off_t off, size_t len, int prot)
@@ -113,6 +139,8 @@ static void *kernel_map(struct skep_sys *sys, int fd, off_t off, size_t len, int
 
 	sys->why[0] = '\0';
 	p = mmap(NULL, len, prot, MAP_SHARED, fd, off);
+	if (p == MAP_FAILED && errno == EINVAL && off == 0)
+		p = map_arena(k, fd, len, prot);
 	if (p == MAP_FAILED) {
 		ret = -errno;
 		if (ret == -EPERM && !skep_kernel_has_cap(14 /* CAP_IPC_LOCK */))

@@ -114,8 +114,8 @@ struct skep_sys_ops {
 	int (*event)(struct skep_sys *sys, const struct skep_event *ev);
 
 	/*
-	 * Maps the memory of a map (arrays with BPF_F_MMAPABLE, ring buffers:
-	 * offsets as in the kernel) or of a buffer event.  Its length and
+	 * Maps the memory of a map (arrays with BPF_F_MMAPABLE, arenas at their
+	 * map_extra, ring buffers: offsets as in the kernel) or of a buffer event.  Its length and
 	 * layout are the kernel's.  The address, or a negative errno cast to
 	 * a pointer (see skep_sys_is_err).  A mapped ring or buffer is watched
 	 * by wait().  Unmapped with munmap(2) before close().

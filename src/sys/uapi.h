@@ -59,6 +59,10 @@ struct skep_link_create {
 	};
 };
 
+/* Maps after 6.1. */
+#define BPF_F_LINK	   (1u << 13) /* 6.4: struct_ops */
+#define BPF_MAP_TYPE_ARENA 33 /* 6.9 */
+
 /* Program types and commands after 6.1. */
 #define BPF_PROG_TYPE_NETFILTER	   32 /* 6.4 */
 #define BPF_TOKEN_CREATE	   36 /* 6.9 */

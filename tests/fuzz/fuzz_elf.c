@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "obj/load.h"
 
@@ -54,6 +55,15 @@ static int fake_event(struct skep_sys *sys, const struct skep_event *ev)
 	return 101;
 }
 
+/* Arenas are written to. */
+static void *fake_map(struct skep_sys *sys, int fd, off_t off, size_t len, int prot)
+{
+	void *p = len > (16u << 20) ? MAP_FAILED
+				    : mmap(NULL, len, prot, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? (void *)(intptr_t)-ENOMEM : p;
+}
+
 static int fake_close(struct skep_sys *sys, int fd)
 {
 	return 0;
@@ -63,6 +73,7 @@ static const struct skep_sys_ops fake_ops = {
 	.name = "fake",
 	.bpf = fake_bpf,
 	.event = fake_event,
+	.map = fake_map,
 	.close = fake_close,
 };
 
@@ -82,8 +93,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			skep_obj_set_global(obj, obj->maps[i].name, "1", NULL);
 		skep_obj_set_global(obj, "target", "7", NULL);
 		skep_obj_set_global(obj, "name", "text", NULL);
-		if (skep_load(&loaded, obj, &fake.sys, &opts, &err) == 0)
+		if (skep_load(&loaded, obj, &fake.sys, &opts, &err) == 0) {
+			for (i = 0; i < loaded->nr_maps; i++)
+				skep_loaded_attach_map(loaded, &loaded->maps[i], NULL);
 			skep_loaded_destroy(loaded);
+		}
 		skep_obj_destroy(obj);
 	} else if (!err.msg[0]) {
 		__builtin_trap(); /* a refusal without a sentence */

@@ -80,7 +80,7 @@ static void print_prog(const struct skep_loaded *loaded, const struct skep_loade
 	uint32_t i;
 
 	printf("prog %.15s type %u attach %u flags %u: %s\n", p->spec->name, p->spec->prog_type,
-	       p->spec->attach_type, p->spec->prog_flags, p->fd >= 0 ? "loaded" : p->err.msg);
+	       p->attach_type, p->spec->prog_flags, p->fd >= 0 ? "loaded" : p->err.msg);
 	for (i = 0; i < p->nr_insns; i++) {
 		name = NULL;
 		if (in[i].code == (BPF_LD | BPF_IMM | BPF_DW) &&
@@ -127,7 +127,7 @@ static int load(struct skep_sys *sys, const char *path, bool quiet)
 	}
 	for (i = 0; loaded && i < loaded->nr_progs; i++) {
 		ret |= loaded->progs[i].err.err;
-		if (!quiet && loaded->progs[i].spec->autoload)
+		if (!quiet && (loaded->progs[i].insns || loaded->progs[i].err.err))
 			print_prog(loaded, &loaded->progs[i]);
 	}
 	for (i = 0; loaded && !quiet && i < loaded->nr_progs; i++)

@@ -17,14 +17,6 @@ struct {
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 } pinned SEC(".maps");
 #endif
-#ifdef NO_INNER
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
-	__uint(max_entries, 1);
-	__type(key, int);
-	__type(value, int);
-} no_inner SEC(".maps");
-#endif
 #ifdef NO_TYPE
 struct {
 	__uint(max_entries, 1);

@@ -68,7 +68,7 @@ static void print_prog(const union bpf_attr *attr, long ret, int err)
 		name = (unsigned int)in[i].imm;
 		if (in[i].code == (BPF_LD | BPF_IMM | BPF_DW) &&
 		    (in[i].src_reg == BPF_PSEUDO_MAP_FD || in[i].src_reg == BPF_PSEUDO_MAP_VALUE) &&
-		    name < sizeof(names) / sizeof(*names))
+		    name < sizeof(names) / sizeof(*names) && *names[name])
 			printf(" %s\n", names[name]);
 		else
 			printf(" %08x\n", (unsigned int)in[i].imm);

@@ -170,7 +170,6 @@ static void refused(const char *clang, const char *name, const char *opts, enum 
 static void test_refused(const char *clang)
 {
 	refused(clang, "odd", "-g -DLEGACY=7", SKEP_E_UNSUPPORTED, "SEC(\".maps\")");
-	refused(clang, "odd", "-g -DNO_INNER", SKEP_E_OBJ_INVALID, "of which kind");
 	refused(clang, "odd", "-g -DNO_TYPE", SKEP_E_OBJ_INVALID, "'no_type': has no type");
 	refused(clang, "odd", "-g -DUNKNOWN", SKEP_E_OBJ_INVALID, "unknown member 'colour'");
 	refused(clang, "odd", "-g -DWRONG_SIZE", SKEP_E_OBJ_INVALID, "key_size is 8");
