@@ -25,7 +25,7 @@ struct run_opts {
 	char **command; /* NULL-terminated, or NULL */
 	const char *engine; /* "kernel", "user", "both"; NULL: what works */
 	const char *view; /* "text" or "json" */
-	const char *pcap, *pcap_out, *dev, *cgroup, *hook;
+	const char *pcap, *pcap_out, *dev, *cgroup, *hook, *kconfig, *pin_root;
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	uint64_t frequency;

@@ -1,109 +1,70 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The options of skep run. */
+/* The options of skep run: a row of run_opts.def each. */
 #include "cli/run.h"
 
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-	OPT_ENGINE = 256,
-	OPT_JSON,
-	OPT_DURATION,
-	OPT_INTERVAL,
-	OPT_DEV,
-	OPT_CGROUP,
-	OPT_HOOK,
-	OPT_PCAP,
-	OPT_PCAP_OUT,
-	OPT_SET,
-	OPT_FREQUENCY,
-	OPT_LOG_BPF,
-	OPT_INJECT,
-	OPT_NO_LOSSES,
-	OPT_NO_CACHE,
-	OPT_NO_JIT,
-	OPT_JIT,
-	OPT_PER_CPU,
-	OPT_IGNORE,
+struct row {
+	const char *name, *arg, *help; /* arg NULL: takes none; help NULL: for tests */
+	const char *(*set)(struct run_opts *o, void *field, const char *arg);
+	size_t field; /* in struct run_opts */
+	int letter; /* 0: only by its name */
 };
 
-static const struct option options[] = {
-	{"engine", 1, NULL, OPT_ENGINE},
-	{"json", 0, NULL, OPT_JSON},
-	{"duration", 1, NULL, OPT_DURATION},
-	{"interval", 1, NULL, OPT_INTERVAL},
-	{"pid", 1, NULL, 'p'},
-	{"dev", 1, NULL, OPT_DEV},
-	{"cgroup", 1, NULL, OPT_CGROUP},
-	{"hook", 1, NULL, OPT_HOOK},
-	{"pcap", 1, NULL, OPT_PCAP},
-	{"pcap-out", 1, NULL, OPT_PCAP_OUT},
-	{"set", 1, NULL, OPT_SET},
-	{"frequency", 1, NULL, OPT_FREQUENCY},
-	{"per-cpu", 0, NULL, OPT_PER_CPU},
-	{"ignore", 1, NULL, OPT_IGNORE},
-	{"log-bpf", 0, NULL, OPT_LOG_BPF},
-	{"inject", 1, NULL, OPT_INJECT},
-	{"no-count-losses", 0, NULL, OPT_NO_LOSSES},
-	{"no-cache", 0, NULL, OPT_NO_CACHE},
-	{"jit", 0, NULL, OPT_JIT},
-	{"no-jit", 0, NULL, OPT_NO_JIT},
-	{"verbose", 0, NULL, 'v'},
-	{"help", 0, NULL, 'h'},
-	{0},
-};
-
-static void print_help(void)
+/* What the setters return is NULL, or what is wrong. */
+static const char *set_text(struct run_opts *o, void *field, const char *arg)
 {
-	fputs("skep run [OPTIONS] FILE [-- COMMAND ...]\n"
-	      "\n"
-	      "Loads the programs of FILE (C source, compiled with clang, or an object), attaches\n"
-	      "them, and prints what they produce: bpf_printk() lines and records as they come, "
-	      "maps\n"
-	      "at the end.  With a COMMAND, only it and its descendants are observed, until it "
-	      "ends.\n"
-	      "\n"
-	      "  --engine kernel|user|both  who runs the programs; both: each, and compare\n"
-	      "  --json                     one JSON object a line\n"
-	      "  --duration SECONDS         stop after that time\n"
-	      "  --interval SECONDS         print the maps again and again\n"
-	      "  -p, --pid PID              observe this process and what it starts from now on\n"
-	      "  --dev INTERFACE            network device for XDP, tc and socket filter programs\n"
-	      "  --cgroup FOLDER            control group for cgroup, sockops and lsm_cgroup "
-	      "programs\n"
-	      "  --hook PLACE               prerouting, input, forward, output or postrouting: "
-	      "for\n"
-	      "                             netfilter programs\n"
-	      "  --pcap FILE                run the packet programs on each packet of FILE\n"
-	      "  --pcap-out FILE            write the packets that were passed, as modified\n"
-	      "  --set NAME=VALUE           a global variable's value before loading; repeatable\n"
-	      "  --frequency HZ             samples a second of perf_event programs (99)\n"
-	      "  --per-cpu                  show per-CPU values one by one instead of their sum\n"
-	      "  --ignore FIELD,...         fields that --engine both does not compare\n"
-	      "  --no-count-losses          do not count what full maps and buffers refuse\n"
-	      "  --no-jit                   skep's own engine interprets (default --jit: machine "
-	      "code)\n"
-	      "  --no-cache                 compile even if an object is kept\n"
-	      "  --log-bpf                  print each bpf(2) call on stderr\n"
-	      "  -v, --verbose              print the verifier's log\n"
-	      "\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 rejected by a verifier, 4 "
-	      "unsupported.\n",
-	      stdout);
+	(void)o;
+	*(const char **)field = arg;
+	return NULL;
+}
+
+static const char *set_flag(struct run_opts *o, void *field, const char *arg)
+{
+	(void)o;
+	(void)arg;
+	*(bool *)field = true;
+	return NULL;
+}
+
+static const char *clear_flag(struct run_opts *o, void *field, const char *arg)
+{
+	(void)o;
+	(void)arg;
+	*(bool *)field = false;
+	return NULL;
+}
+
+static const char *set_json(struct run_opts *o, void *field, const char *arg)
+{
+	(void)arg;
+	return set_text(o, field, "json");
+}
+
+static const char *set_engine(struct run_opts *o, void *field, const char *arg)
+{
+	if (strcmp(arg, "kernel") && strcmp(arg, "user") && strcmp(arg, "both"))
+		return "--engine is kernel, user or both";
+	return set_text(o, field, arg);
 }
 
 /* A positive number of seconds. */
-static bool get_seconds(const char *text, double *seconds)
+static const char *set_seconds(struct run_opts *o, void *field, const char *arg)
 {
+	double *seconds = field;
 	char *end;
 
 	errno = 0;
-	*seconds = strtod(text, &end);
-	return !errno && end != text && !*end && *seconds > 0 && *seconds < 1e9;
+	*seconds = strtod(arg, &end);
+	if (!errno && end != arg && !*end && *seconds > 0 && *seconds < 1e9)
+		return NULL;
+	return field == &o->duration ? "--duration takes seconds" : "--interval takes seconds";
 }
 
 static bool get_number(const char *text, uint64_t max, uint64_t *n)
@@ -115,64 +76,95 @@ static bool get_number(const char *text, uint64_t max, uint64_t *n)
 	return !errno && isdigit((unsigned char)text[0]) && !*end && *n > 0 && *n <= max;
 }
 
-static bool get_inject(const char *text, struct run_opts *o)
-{
-	return sscanf(text, "%d:%d:%d", &o->inject_cmd, &o->inject_nth, &o->inject_errno) == 3 &&
-	       o->inject_nth > 0 && o->inject_errno > 0;
-}
-
-/* Options that take a value which can be wrong.  NULL, or what is wrong. */
-static const char *set_value(struct run_opts *o, int opt, const char *arg)
+static const char *set_pid(struct run_opts *o, void *field, const char *arg)
 {
 	uint64_t n;
 
-	switch (opt) {
-	case OPT_ENGINE:
-		o->engine = arg;
-		return !strcmp(arg, "kernel") || !strcmp(arg, "user") || !strcmp(arg, "both")
-			       ? NULL
-			       : "--engine is kernel, user or both";
-	case OPT_DURATION:
-		return get_seconds(arg, &o->duration) ? NULL : "--duration takes seconds";
-	case OPT_INTERVAL:
-		return get_seconds(arg, &o->interval) ? NULL : "--interval takes seconds";
-	case 'p':
-		if (!get_number(arg, 1 << 22, &n))
-			return "-p takes a process id";
-		o->pid = (pid_t)n;
-		return NULL;
-	case OPT_SET:
-		if (!strchr(arg, '='))
-			return "--set takes NAME=VALUE";
-		return skep_vec_push(&o->sets, (char *)arg) ? "out of memory" : NULL;
-	case OPT_FREQUENCY:
-		return get_number(arg, 100000, &o->frequency)
-			       ? NULL
-			       : "--frequency takes samples a second, at most 100000";
-	case OPT_INJECT: return get_inject(arg, o) ? NULL : "--inject takes CMD:NTH:ERRNO";
-	default: return "unknown option";
-	}
+	(void)o;
+	if (!get_number(arg, 1 << 22, &n))
+		return "-p takes a process id";
+	*(pid_t *)field = (pid_t)n;
+	return NULL;
 }
 
-static const char *set_option(struct run_opts *o, int opt, const char *arg)
+static const char *set_frequency(struct run_opts *o, void *field, const char *arg)
 {
-	switch (opt) {
-	case OPT_JSON: o->view = "json"; return NULL;
-	case OPT_DEV: o->dev = arg; return NULL;
-	case OPT_CGROUP: o->cgroup = arg; return NULL;
-	case OPT_HOOK: o->hook = arg; return NULL;
-	case OPT_PCAP: o->pcap = arg; return NULL;
-	case OPT_PCAP_OUT: o->pcap_out = arg; return NULL;
-	case OPT_PER_CPU: o->per_cpu = true; return NULL;
-	case OPT_IGNORE: o->ignore = arg; return NULL;
-	case OPT_LOG_BPF: o->log_bpf = true; return NULL;
-	case OPT_NO_LOSSES: o->no_losses = true; return NULL;
-	case OPT_NO_CACHE: o->no_cache = true; return NULL;
-	case OPT_NO_JIT: o->no_jit = true; return NULL;
-	case OPT_JIT: o->no_jit = false; return NULL;
-	case 'v': o->verbose = true; return NULL;
-	default: return set_value(o, opt, arg);
+	(void)o;
+	return get_number(arg, 100000, field)
+		       ? NULL
+		       : "--frequency takes samples a second, at most 100000";
+}
+
+static const char *add_set(struct run_opts *o, void *field, const char *arg)
+{
+	(void)field;
+	if (!strchr(arg, '='))
+		return "--set takes NAME=VALUE";
+	return skep_vec_push(&o->sets, (char *)arg) ? "out of memory" : NULL;
+}
+
+static const char *set_inject(struct run_opts *o, void *field, const char *arg)
+{
+	(void)field;
+	if (sscanf(arg, "%d:%d:%d", &o->inject_cmd, &o->inject_nth, &o->inject_errno) == 3 &&
+	    o->inject_nth > 0 && o->inject_errno > 0)
+		return NULL;
+	return "--inject takes CMD:NTH:ERRNO";
+}
+
+static const struct row rows[] = {
+#define RUN_OPT(name, letter, arg, set, field, help) \
+	{name, arg, help, set, offsetof(struct run_opts, field), letter},
+#include "cli/run_opts.def"
+#undef RUN_OPT
+};
+
+#define NR_ROWS	    (sizeof(rows) / sizeof(rows[0]))
+#define HELP_COLUMN 29
+
+static void print_row(const struct row *row)
+{
+	char letter[5] = "";
+	const char *line, *end;
+	int n;
+
+	if (row->letter)
+		snprintf(letter, sizeof(letter), "-%c, ", row->letter);
+	n = printf("  %s--%s%s%s", letter, row->name, row->arg ? " " : "",
+		   row->arg ? row->arg : "");
+	for (line = row->help; *line; line = end + (*end == '\n')) {
+		end = strchrnul(line, '\n');
+		if (line != row->help || n >= HELP_COLUMN) {
+			putchar('\n');
+			n = 0;
+		}
+		printf("%*s%.*s", HELP_COLUMN - n, "", (int)(end - line), line);
+		n = HELP_COLUMN;
 	}
+	putchar('\n');
+}
+
+static void print_help(void)
+{
+	size_t i;
+
+	fputs("skep run [OPTIONS] FILE [-- COMMAND ...]\n"
+	      "\n"
+	      "Loads the programs of FILE (C source, compiled with clang, or an object), attaches\n"
+	      "them, and prints what they produce: bpf_printk() lines and records as they come, "
+	      "maps\n"
+	      "at the end.  With a COMMAND, only it and its descendants are observed, until it "
+	      "ends.\n"
+	      "\n",
+	      stdout);
+	for (i = 0; i < NR_ROWS; i++) {
+		if (rows[i].help)
+			print_row(&rows[i]);
+	}
+	fputs("\n"
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 rejected by a verifier, 4 "
+	      "unsupported.\n",
+	      stdout);
 }
 
 /* What does not go together. */
@@ -191,11 +183,49 @@ static const char *check(const struct run_opts *o)
 	return NULL;
 }
 
+/* 0, or 1 + the exit status. */
+static int parse_rows(struct run *run, int n, char **argv)
+{
+	struct option options[NR_ROWS + 2] = {{"help", 0, NULL, 'h'}};
+	char letters[2 * NR_ROWS + 3] = ":h", *at = letters + 2;
+	const char *wrong;
+	size_t i;
+	int opt;
+
+	for (i = 0; i < NR_ROWS; i++) {
+		options[i + 1] = (struct option){rows[i].name, !!rows[i].arg, NULL, 256 + (int)i};
+		if (rows[i].letter) {
+			*at++ = (char)rows[i].letter;
+			if (rows[i].arg)
+				*at++ = ':';
+		}
+	}
+	*at = '\0';
+	optind = 0;
+	opterr = 0;
+	while ((opt = getopt_long(n, argv, letters, options, NULL)) != -1) {
+		if (opt == 'h') {
+			print_help();
+			return 1 + skep_cli_end(run->cli, SKEP_EXIT_OK);
+		}
+		if (opt == '?')
+			return 1 + skep_cli_usage(run->cli, "no option '%s'", argv[optind - 1]);
+		if (opt == ':')
+			return 1 + skep_cli_usage(run->cli, "'%s' needs a value", argv[optind - 1]);
+		for (i = 0; i < NR_ROWS && opt != rows[i].letter && opt != 256 + (int)i;)
+			i++;
+		wrong = rows[i].set(&run->o, (char *)&run->o + rows[i].field, optarg);
+		if (wrong)
+			return 1 + skep_cli_usage(run->cli, "%s, not '%s'", wrong, optarg);
+	}
+	return 0;
+}
+
 int run_parse(struct run *run, int argc, char **argv)
 {
 	struct run_opts *o = &run->o;
 	const char *wrong;
-	int opt, n = 1;
+	int ret, n = 1;
 
 	o->view = "text";
 	while (n < argc && strcmp(argv[n], "--"))
@@ -206,21 +236,9 @@ int run_parse(struct run *run, int argc, char **argv)
 		o->command = argv + n + 1;
 		argv[n] = NULL;
 	}
-	optind = 0;
-	opterr = 0;
-	while ((opt = getopt_long(n, argv, ":p:vh", options, NULL)) != -1) {
-		if (opt == 'h') {
-			print_help();
-			return 1 + skep_cli_end(run->cli, SKEP_EXIT_OK);
-		}
-		if (opt == '?')
-			return 1 + skep_cli_usage(run->cli, "no option '%s'", argv[optind - 1]);
-		if (opt == ':')
-			return 1 + skep_cli_usage(run->cli, "'%s' needs a value", argv[optind - 1]);
-		wrong = set_option(o, opt, optarg);
-		if (wrong)
-			return 1 + skep_cli_usage(run->cli, "%s, not '%s'", wrong, optarg);
-	}
+	ret = parse_rows(run, n, argv);
+	if (ret)
+		return ret;
 	if (optind >= n)
 		return 1 + skep_cli_usage(run->cli, "which FILE?");
 	if (optind + 1 < n)

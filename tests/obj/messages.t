@@ -45,6 +45,16 @@ def map_def(members, extra="", init=""):
 
 HASH = "__uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1);"
 
+# Its answer is on the command line.
+KCONFIG = HEAD + """
+extern int CONFIG_HZ __kconfig;
+SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx)
+{
+	bpf_printk("HZ is %d", CONFIG_HZ);
+	return 0;
+}
+"""
+
 # what, source, words of the answer; compiled with -g
 SOURCES = [
     ("a key of no size", map_def(HASH + "__type(key, struct nothing); __type(value, int);"),
@@ -291,5 +301,17 @@ with tempfile.TemporaryDirectory() as tmp:
     compile_(HEAD + "int variable;" + PROG, path, "-g0")
     check("--set without types", path, ["has no types", "compile with -g"],
           ["--set", "variable=1"])
+    compile_(KCONFIG, path)
+    check("a configuration that is not there", path,
+          ["CONFIG_HZ", "/nonexistent: cannot be read as a kernel configuration"],
+          ["--kconfig", "/nonexistent"])
+    with open(tmp + "/config", "w") as f:
+        f.write("# CONFIG_X is not set\nCONFIG_HZ=1234\n")
+    r = subprocess.run([SKEP, "run", "--engine", "kernel", "--kconfig", tmp + "/config", path,
+                        "--", sys.executable, "-c", "import os; os.getpgid(0)"],
+                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    count += 1
+    bad += "HZ is 1234" not in r.stdout
+    print(f"{'ok' if 'HZ is 1234' in r.stdout else 'not ok'} {count} - a configuration from a file")
 print(f"1..{count}")
 sys.exit(bad != 0)
