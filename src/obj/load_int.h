@@ -55,7 +55,7 @@ struct skep_load {
 	struct skep_losses *losses; /* NULL: not counted */
 	/* load_ops.c */
 	struct skep_load_ops *ops; /* obj->nr_maps; used by struct_ops */
-	uint32_t *ops_type; /* obj->nr_funcs: the kernel's struct it is a member of, 0: none */
+	struct skep_load_ops_func *ops_funcs; /* obj->nr_funcs */
 };
 
 #define SKEP_NO_MAP UINT32_MAX
@@ -73,9 +73,16 @@ struct skep_load_extern {
 	const char *why; /* why programs that use it cannot load, or NULL */
 };
 
+/* The kernel's struct that a program is a member of, 0: none. */
+struct skep_load_ops_func {
+	uint32_t type;
+	int btf_fd;
+};
+
 /* A struct_ops map on this kernel. */
 struct skep_load_ops {
 	uint32_t type, value_type; /* ids of the kernel's struct NAME and bpf_struct_ops_NAME */
+	int btf_fd; /* of the module's BTF that has them, 0: the kernel's */
 	uint32_t value_size, data_off; /* bytes of the latter; where in it the former is */
 	unsigned char *value; /* value_size bytes */
 	uint32_t *at; /* map->nr_slots: bytes into value */
@@ -148,8 +155,9 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 int skep_load_ops_prepare(struct skep_load *load, struct skep_err *err);
 /* A descriptor or -errno, without words. */
 int skep_load_ops_create(struct skep_load *load, uint32_t map);
-/* attach_btf_id of struct_ops program @func. */
-int skep_load_ops_target(const struct skep_load *load, uint32_t func, struct skep_err *err);
+/* attach_btf_id of struct_ops program @func, and its attach_btf_obj_fd. */
+int skep_load_ops_target(const struct skep_load *load, uint32_t func, int *btf_fd,
+			 struct skep_err *err);
 void skep_load_ops_deinit(struct skep_load *load);
 
 /* explain.c: the verifier's log becomes a sentence and a trimmed explanation in @err. */

@@ -26,6 +26,7 @@ struct table {
 	struct skep_load *load;
 	const struct skep_obj_map *map;
 	struct skep_load_ops *ops;
+	const struct skep_btf *btf; /* the kernel's, or a module's */
 	const struct btf_type *local, *kern;
 };
 
@@ -50,29 +51,37 @@ static int fail_member(const struct member *m, const char *what, struct skep_err
 /* Finds the kernel's struct and the one that wraps it for the map's value. */
 static int find_types(struct table *t, struct skep_err *err)
 {
-	const struct skep_btf *btf = t->load->target;
 	const char *name = skep_btf_name(t->load->obj->btf, t->map->value_type);
-	int len = (int)skep_btf_essential_len(name), id, value;
+	int len = (int)skep_btf_essential_len(name), id, value, module = -1;
+	struct skep_ktypes *kt = &t->load->types;
 	const struct btf_type *vt;
 	char text[256];
 	uint32_t i, width;
 
 	snprintf(text, sizeof(text), VALUE_PREFIX "%.*s", len, name);
-	value = skep_btf_find(btf, text, BTF_KIND_STRUCT, 0);
-	id = skep_btf_find(btf, text + strlen(VALUE_PREFIX), BTF_KIND_STRUCT, 0);
-	if (value < 0 || id < 0)
+	value = skep_ktypes_find(kt, NULL, text, BTF_KIND_STRUCT, &t->btf, &module, err);
+	if (value < 0 && (value != -ENOENT || (err && err->tag != SKEP_E_NONE)))
+		return value;
+	id = value < 0 ? value
+		       : skep_btf_find(t->btf, text + strlen(VALUE_PREFIX), BTF_KIND_STRUCT, 0);
+	if (id < 0)
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
 				 "this kernel takes no struct %.*s from programs (its types have "
 				 "no struct %s)",
 				 len, name, text);
-	vt = skep_btf_type(btf, (uint32_t)value);
-	t->kern = skep_btf_type(btf, (uint32_t)id);
+	if (module >= 0) {
+		t->ops->btf_fd = skep_ktypes_fd(kt, (size_t)module, err);
+		if (t->ops->btf_fd < 0)
+			return t->ops->btf_fd;
+	}
+	vt = skep_btf_type(t->btf, (uint32_t)value);
+	t->kern = skep_btf_type(t->btf, (uint32_t)id);
 	t->ops->type = (uint32_t)id;
 	t->ops->value_type = (uint32_t)value;
 	t->ops->value_size = vt->size;
 	for (i = 0; i < skep_btf_vlen(vt); i++)
 		if (skep_btf_members(vt)[i].type == (uint32_t)id &&
-		    skep_btf_member(btf, vt, i, &t->ops->data_off, &width))
+		    skep_btf_member(t->btf, vt, i, &t->ops->data_off, &width))
 			break;
 	t->ops->data_off /= 8;
 	if (i == skep_btf_vlen(vt) || t->ops->data_off > vt->size ||
@@ -108,7 +117,7 @@ static bool is_zero(const struct table *t, uint32_t off, uint32_t size)
 /* The member called @m->name in the kernel's struct; false: it has none. */
 static bool find_kern(const struct table *t, struct member *m, uint32_t *width)
 {
-	const struct skep_btf *btf = t->load->target;
+	const struct skep_btf *btf = t->btf;
 	uint32_t bits;
 
 	for (m->kern = 0; m->kern < skep_btf_vlen(t->kern); m->kern++) {
@@ -129,22 +138,23 @@ static bool find_kern(const struct table *t, struct member *m, uint32_t *width)
 static int take_program(struct table *t, const struct member *m, const struct skep_obj_slot *slot,
 			struct skep_err *err)
 {
-	const struct skep_btf *btf = t->load->target;
+	const struct skep_btf *btf = t->btf;
 	struct skep_obj_func *func = &t->load->funcs[slot->target];
 	const struct btf_type *kt = skep_btf_resolve(btf, m->kern_type, NULL);
-	uint32_t *type = &t->load->ops_type[slot->target];
+	struct skep_load_ops_func *of = &t->load->ops_funcs[slot->target];
 
 	kt = kt ? skep_btf_resolve(btf, kt->type, NULL) : NULL;
 	if (!kt || skep_btf_kind(kt) != BTF_KIND_FUNC_PROTO)
 		return fail_member(m, "is a program here, but no function in this kernel", err);
 	if (t->ops->value_size < 8 || m->kern_off > t->ops->value_size - 8)
 		return fail_member(m, "lies outside of the kernel's struct", err);
-	if (*type && (*type != t->ops->type || func->attach_type != m->kern))
+	if (of->type && (of->type != t->ops->type || of->btf_fd != t->ops->btf_fd ||
+			 func->attach_type != m->kern))
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "member '%s': program '%s' is another member already; a program "
 				 "can be one member of one kind of struct",
 				 m->name, func->name);
-	*type = t->ops->type;
+	*of = (struct skep_load_ops_func){t->ops->type, t->ops->btf_fd};
 	func->attach_type = m->kern;
 	t->ops->at[slot - t->map->slots] = m->kern_off;
 	return 0;
@@ -152,7 +162,7 @@ static int take_program(struct table *t, const struct member *m, const struct sk
 
 static int copy_value(struct table *t, const struct member *m, int64_t size, struct skep_err *err)
 {
-	int64_t kern_size = skep_btf_sizeof(t->load->target, m->kern_type);
+	int64_t kern_size = skep_btf_sizeof(t->btf, m->kern_type);
 	char what[96];
 
 	if (size != kern_size) {
@@ -191,7 +201,7 @@ static int match_member(struct table *t, uint32_t index, struct skep_err *err)
 	if (width || kern_width)
 		return fail_member(&m, "is a bit field, which struct_ops cannot set", err);
 	lt = skep_btf_resolve(btf, lm->type, &m.type);
-	kt = skep_btf_resolve(t->load->target, m.kern_type, &m.kern_type);
+	kt = skep_btf_resolve(t->btf, m.kern_type, &m.kern_type);
 	if (!lt || !kt || skep_btf_kind(lt) != skep_btf_kind(kt))
 		return fail_member(&m, "is of another kind than in this kernel", err);
 	if (slot)
@@ -253,13 +263,13 @@ int skep_load_ops_prepare(struct skep_load *load, struct skep_err *err)
 	int ret;
 
 	load->ops = skep_arena_array(&load->arena, obj->nr_maps, sizeof(*load->ops));
-	load->ops_type = skep_arena_array(&load->arena, obj->nr_funcs, sizeof(*load->ops_type));
-	if (!load->ops || !load->ops_type)
+	load->ops_funcs = skep_arena_array(&load->arena, obj->nr_funcs, sizeof(*load->ops_funcs));
+	if (!load->ops || !load->ops_funcs)
 		return skep_fail_nomem(err);
 	for (i = 0; i < obj->nr_maps; i++) {
 		if (obj->maps[i].kind != SKEP_OBJ_MAP_STRUCT_OPS || obj->maps[i].skip)
 			continue;
-		ret = skep_load_target(load, err);
+		ret = skep_ktypes_open(&load->types, err);
 		if (ret)
 			return skep_wrap(err, ret, "%s: struct_ops '%s' needs the kernel's types",
 					 obj->name, obj->maps[i].name);
@@ -273,10 +283,12 @@ int skep_load_ops_prepare(struct skep_load *load, struct skep_err *err)
 	return 0;
 }
 
-int skep_load_ops_target(const struct skep_load *load, uint32_t func, struct skep_err *err)
+int skep_load_ops_target(const struct skep_load *load, uint32_t func, int *btf_fd,
+			 struct skep_err *err)
 {
-	if (load->ops_type[func])
-		return (int)load->ops_type[func];
+	*btf_fd = load->ops_funcs[func].btf_fd;
+	if (load->ops_funcs[func].type)
+		return (int)load->ops_funcs[func].type;
 	return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 			 "%s: program '%s': no struct in SEC(\".struct_ops.link\") has it as a "
 			 "member: SEC(\"struct_ops\") programs do nothing by themselves",
@@ -287,23 +299,28 @@ int skep_load_ops_create(struct skep_load *load, uint32_t map)
 {
 	const struct skep_obj_map *spec = &load->obj->maps[map];
 	struct skep_load_ops *ops = &load->ops[map];
-	union bpf_attr attr;
+	union skep_map_create attr;
 	int fd, i;
 
 	/* With links if the kernel has them: 6.4. */
 	for (i = 0, fd = -EINVAL; i < 2 && fd == -EINVAL; i++) {
 		memset(&attr, 0, sizeof(attr));
-		attr.map_type = BPF_MAP_TYPE_STRUCT_OPS;
-		attr.key_size = 4;
-		attr.value_size = ops->value_size;
-		attr.max_entries = 1;
-		attr.map_flags = i ? 0 : BPF_F_LINK;
-		attr.btf_vmlinux_value_type_id = ops->value_type;
+		attr.a.map_type = BPF_MAP_TYPE_STRUCT_OPS;
+		attr.a.key_size = 4;
+		attr.a.value_size = ops->value_size;
+		attr.a.max_entries = 1;
+		attr.a.map_flags = i ? 0 : BPF_F_LINK;
+		attr.a.btf_vmlinux_value_type_id = ops->value_type;
+		if (ops->btf_fd) {
+			attr.a.map_flags |= BPF_F_VTYPE_BTF_OBJ_FD;
+			attr.value_type_btf_obj_fd = ops->btf_fd;
+		}
 		if (load->btf_fd >= 0)
-			attr.btf_fd = (uint32_t)load->btf_fd;
-		skep_load_name(attr.map_name, spec->name);
-		fd = skep_sys_bpf(load->sys, BPF_MAP_CREATE, &attr,
-				  offsetof(union bpf_attr, map_extra) + sizeof(attr.map_extra));
+			attr.a.btf_fd = (uint32_t)load->btf_fd;
+		skep_load_name(attr.a.map_name, spec->name);
+		fd = skep_sys_bpf(load->sys, BPF_MAP_CREATE, &attr.a,
+				  offsetof(union skep_map_create, value_type_btf_obj_fd) +
+					  (ops->btf_fd ? 4 : 0));
 		ops->link = fd >= 0 && !i;
 	}
 	return fd;

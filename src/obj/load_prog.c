@@ -235,7 +235,10 @@ static int find_target(struct attempt *t, struct skep_err *err)
 	int ret;
 
 	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
-		return skep_load_ops_target(load, (uint32_t)(func - load->funcs), err);
+		t->attach_btf_id = skep_load_ops_target(t->load, (uint32_t)(func - t->load->funcs),
+							&t->attach_btf_fd, err);
+	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
+		return t->attach_btf_id < 0 ? t->attach_btf_id : 0;
 	if (!func->event || !(func->event->flags & SKEP_EV_BTF_ID))
 		return 0;
 	ret = skep_ktypes_open(&t->load->types, err);

@@ -59,9 +59,20 @@ struct skep_link_create {
 	};
 };
 
+/* MAP_CREATE as of 6.9: what follows map_extra. */
+union skep_map_create {
+	union bpf_attr a;
+	struct {
+		char until_6_1[72];
+		int32_t value_type_btf_obj_fd;
+		int32_t map_token_fd;
+	};
+};
+
 /* Maps after 6.1. */
-#define BPF_F_LINK	   (1u << 13) /* 6.4: struct_ops */
-#define BPF_MAP_TYPE_ARENA 33 /* 6.9 */
+#define BPF_F_LINK	       (1u << 13) /* 6.4: struct_ops */
+#define BPF_F_VTYPE_BTF_OBJ_FD (1u << 15) /* 6.9: value_type_btf_obj_fd is given */
+#define BPF_MAP_TYPE_ARENA     33 /* 6.9 */
 
 /* Program types and commands after 6.1. */
 #define BPF_PROG_TYPE_NETFILTER	   32 /* 6.4 */
