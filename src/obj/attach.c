@@ -45,15 +45,26 @@ int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog
 		       const struct skep_attach *how, struct skep_err *err)
 {
 	struct skep_load *load = loaded->priv;
+	size_t func = (size_t)(prog->spec - loaded->obj->funcs);
+	struct skep_err why = SKEP_ERR_INIT;
 	struct skep_attach a = *how;
+	int ret;
 
 	a.sys = loaded->sys;
-	a.def = prog->spec->event;
-	a.args = prog->spec->args;
+	/* As loaded, which may be another kind than the section says: standin.c. */
+	a.def = load->funcs[func].event;
+	a.args = load->funcs[func].args;
 	a.prog = prog->spec->name;
 	a.prog_fd = prog->fd;
 	a.filtered = load->scope_map != SKEP_NO_MAP && a.def->flags & SKEP_EV_TASK;
 	a.sockmap_fd = only_sockmap(loaded);
 	a.usdt = usdt_maps(load);
-	return skep_attach_prog(&a, &prog->links, err);
+	if (!load->no_stand_in[func])
+		return skep_attach_prog(&a, &prog->links, err);
+	ret = skep_attach_prog(&a, &prog->links, &why);
+	if (ret < 0)
+		skep_fail(err, why.tag, -ret, "%s; nothing stands in for this one: %s", why.msg,
+			  load->no_stand_in[func]);
+	skep_err_deinit(&why);
+	return ret;
 }

@@ -137,6 +137,8 @@ static int run_passes(struct skep_load *load, struct skep_err *err)
 	if (!ret)
 		ret = skep_load_externs(load, err);
 	if (!ret)
+		ret = skep_standin_prepare(load, err);
+	if (!ret)
 		ret = skep_losses_prepare(load, err);
 	if (!ret)
 		ret = skep_scope_prepare(load, err);

@@ -17,6 +17,8 @@ struct skep_load_opts {
 	bool scope_tasks; /* programs with SKEP_EV_TASK run only for tasks in the scope set */
 	/* Count what full ring buffers and full maps refuse (skep_loaded_losses). */
 	bool count_losses;
+	/* Where there are no kprobes, what observes the same call instead (standin.c). */
+	bool stand_in;
 	const char *btf; /* file with the target's BTF instead of the running kernel's */
 	const char *kconfig; /* file with the kernel's configuration, NULL: where kernels keep it */
 	const char *pin_root; /* directory of maps pinned by name, NULL: /sys/fs/bpf */

@@ -46,6 +46,8 @@ struct skep_load {
 	/* extern.c */
 	struct skep_load_extern *externs; /* obj->nr_externs */
 	uint32_t kconfig_map; /* map index, SKEP_NO_MAP: none */
+	/* standin.c: why nothing stands in for a function's kprobe, or NULL */
+	const char **no_stand_in; /* obj->nr_funcs */
 	/* scope.c */
 	uint32_t scope_map; /* map index, SKEP_NO_MAP: none */
 	int scope_progs[2]; /* descriptors, -1: none */
@@ -166,6 +168,9 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 		       struct skep_err *err);
 /* Tells the engine what the marked instructions of a loaded program were to be. */
 void skep_load_note(const struct skep_load *load, const struct skep_image *image, int fd);
+
+/* standin.c */
+int skep_standin_prepare(struct skep_load *load, struct skep_err *err);
 
 /* scope.c */
 int skep_scope_prepare(struct skep_load *load, struct skep_err *err);
