@@ -37,6 +37,27 @@ static int spec_id(const struct skep_attach *a, const struct skep_usdt_spec *spe
 	return skep_vec_push(&usdt->specs, *spec) < 0 ? skep_fail_nomem(err) : (int)id;
 }
 
+/* Arguments that the program will get -EINVAL for. */
+static void tell_limits(const struct skep_attach *a, const struct skep_usdt_place *place)
+{
+	int i;
+
+	if (!a->usdt)
+		return;
+	if (place->unread[0])
+		skep_warn(a->log,
+			  "program '%s': %s/%s: argument %s, which usdt.bpf.h cannot read: "
+			  "bpf_usdt_arg() will give -EINVAL for it",
+			  a->prog, a->def->sec, a->args, place->unread);
+	for (i = 0; i < place->spec.nr_args && !a->usdt->has_sib; i++)
+		if ((place->spec.args[i].type & 0xff) == SKEP_USDT_SIB)
+			skep_warn(a->log,
+				  "program '%s': %s/%s: argument %d is memory at two registers, "
+				  "which only the usdt.bpf.h of libbpf 1.7 and later reads: "
+				  "bpf_usdt_arg() will give -EINVAL for it",
+				  a->prog, a->def->sec, a->args, i);
+}
+
 static int attach_place(const struct skep_attach *a, const char *path,
 			const struct skep_usdt_place *place, struct skep_links *links,
 			struct skep_err *err)
@@ -52,6 +73,7 @@ static int attach_place(const struct skep_attach *a, const char *path,
 
 	if (id < 0)
 		return id;
+	tell_limits(a, place);
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
 	return skep_attach_with_cookie(a, &ev, (uint64_t)id, links, what, err);
 }

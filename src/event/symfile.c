@@ -8,8 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-
-#define DEBUG_FOLDER "/usr/lib/debug/.build-id"
+#include "event/symdebug.h"
 
 static int read_loads(struct skep_symfile *f, const char *path, struct skep_err *err)
 {
@@ -32,48 +31,6 @@ static int read_loads(struct skep_symfile *f, const char *path, struct skep_err 
 	return 0;
 }
 
-/* The build id's bytes, or NULL. */
-static const unsigned char *build_id(Elf *elf, size_t *len)
-{
-	size_t name_off, desc_off, pos;
-	Elf_Scn *scn = NULL;
-	GElf_Shdr sh;
-	GElf_Nhdr nh;
-	Elf_Data *d;
-
-	while ((scn = elf_nextscn(elf, scn))) {
-		if (!gelf_getshdr(scn, &sh) || sh.sh_type != SHT_NOTE)
-			continue;
-		d = elf_getdata(scn, NULL);
-		for (pos = 0; d && (pos = gelf_getnote(d, pos, &nh, &name_off, &desc_off)) > 0;) {
-			if (nh.n_type != NT_GNU_BUILD_ID || nh.n_namesz != 4 ||
-			    memcmp((char *)d->d_buf + name_off, "GNU", 4))
-				continue;
-			*len = nh.n_descsz;
-			return (const unsigned char *)d->d_buf + desc_off;
-		}
-	}
-	return NULL;
-}
-
-/* A missing debug file is no failure: the names of the file itself must do. */
-static void open_debug(struct skep_symfile *f)
-{
-	char path[sizeof(DEBUG_FOLDER) + 160];
-	const unsigned char *id;
-	size_t len = 0, i, at;
-
-	id = build_id(f->elf, &len);
-	if (!id || len < 2 || len > 64)
-		return;
-	at = (size_t)snprintf(path, sizeof(path), "%s/%02x/", DEBUG_FOLDER, id[0]);
-	for (i = 1; i < len; i++)
-		at += (size_t)snprintf(path + at, sizeof(path) - at, "%02x", id[i]);
-	snprintf(path + at, sizeof(path) - at, ".debug");
-	if (skep_file_open(&f->debug_file, path, NULL) == 0)
-		f->debug = elf_memory(f->debug_file.data, f->debug_file.len);
-}
-
 int skep_symfile_open(struct skep_symfile *f, const char *path, struct skep_err *err)
 {
 	int ret;
@@ -89,7 +46,7 @@ int skep_symfile_open(struct skep_symfile *f, const char *path, struct skep_err 
 		return skep_fail(err, SKEP_E_ELF_INVALID, ENOEXEC, "%s: not an ELF file", path);
 	ret = read_loads(f, path, err);
 	if (ret == 0)
-		open_debug(f);
+		skep_symdebug_open(f, path);
 	return ret;
 }
 
@@ -97,10 +54,13 @@ void skep_symfile_close(struct skep_symfile *f)
 {
 	elf_end(f->elf);
 	elf_end(f->debug);
+	elf_end(f->mini);
+	free(f->mini_data);
 	skep_file_close(&f->file);
 	skep_file_close(&f->debug_file);
 	skep_vec_deinit(&f->loads);
-	f->elf = f->debug = NULL;
+	f->elf = f->debug = f->mini = NULL;
+	f->mini_data = NULL;
 }
 
 /* A symbol table with what names its versions. */
@@ -190,6 +150,23 @@ static int each_of(struct table *t, int (*fn)(void *ctx, const struct skep_symfi
 	return ret;
 }
 
+/* The table with all names: the file's own, or what was put aside when it was stripped. */
+static bool find_full(struct skep_symfile *f, struct table *t)
+{
+	Elf *const places[] = {f->elf, f->debug};
+	size_t i;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(places); i++) {
+		*t = (struct table){.elf = places[i]};
+		t->scn = t->elf ? find_section(t->elf, SHT_SYMTAB, &t->sh) : NULL;
+		if (t->scn)
+			return true;
+	}
+	*t = (struct table){.elf = skep_symdebug_mini(f)};
+	t->scn = t->elf ? find_section(t->elf, SHT_SYMTAB, &t->sh) : NULL;
+	return t->scn != NULL;
+}
+
 int skep_symfile_each(struct skep_symfile *f,
 		      int (*fn)(void *ctx, const struct skep_symfile_sym *sym), void *ctx)
 {
@@ -201,13 +178,41 @@ int skep_symfile_each(struct skep_symfile *f,
 		find_versions(&t);
 		ret = each_of(&t, fn, ctx);
 	}
+	if (ret >= 0 && find_full(f, &t))
+		ret = each_of(&t, fn, ctx);
+	return ret;
+}
+
+static bool find_name(struct table *t, const char *want, uint64_t *addr)
+{
+	Elf_Data *d = elf_getdata(t->scn, NULL);
+	size_t i, n = t->sh.sh_entsize ? t->sh.sh_size / t->sh.sh_entsize : 0;
+	const char *name;
+	GElf_Sym es;
+
+	for (i = 1; d && i < n && gelf_getsym(d, (int)i, &es); i++) {
+		if (es.st_shndx == SHN_UNDEF || !es.st_value ||
+		    (GELF_ST_TYPE(es.st_info) != STT_OBJECT &&
+		     GELF_ST_TYPE(es.st_info) != STT_FUNC))
+			continue;
+		name = elf_strptr(t->elf, t->sh.sh_link, es.st_name);
+		if (name && !strcmp(name, want)) {
+			*addr = es.st_value;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool skep_symfile_addr_of(struct skep_symfile *f, const char *name, uint64_t *addr)
+{
+	struct table t;
+
+	if (find_full(f, &t) && find_name(&t, name, addr))
+		return true;
 	t = (struct table){.elf = f->elf};
-	t.scn = ret < 0 ? NULL : find_section(t.elf, SHT_SYMTAB, &t.sh);
-	if (t.scn)
-		return each_of(&t, fn, ctx);
-	t.elf = f->debug;
-	t.scn = ret < 0 || !t.elf ? NULL : find_section(t.elf, SHT_SYMTAB, &t.sh);
-	return t.scn ? each_of(&t, fn, ctx) : ret;
+	t.scn = find_section(t.elf, SHT_DYNSYM, &t.sh);
+	return t.scn && find_name(&t, name, addr);
 }
 
 bool skep_symfile_offset(const struct skep_symfile *f, uint64_t addr, uint64_t *offset)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The functions of one ELF file: from .dynsym (with versions), .symtab, and
- * the .symtab of its separate debug file.  Private to src/event.
+ * The functions of one ELF file: from .dynsym (with versions) and .symtab;
+ * if it was stripped, from the .symtab of its separate debug file (by build
+ * id or .gnu_debuglink) or of the compressed one that it carries
+ * (.gnu_debugdata, for which liblzma is loaded).  Private to src/event.
  */
 #ifndef SKEP_EVENT_SYMFILE_H
 #define SKEP_EVENT_SYMFILE_H
@@ -21,7 +23,9 @@ struct skep_symload {
 
 struct skep_symfile {
 	struct skep_file file, debug_file;
-	Elf *elf, *debug;
+	Elf *elf, *debug, *mini;
+	void *mini_data; /* what mini reads, malloc'ed */
+	bool mini_tried;
 	SKEP_VEC(struct skep_symload) loads;
 };
 
@@ -40,6 +44,9 @@ void skep_symfile_close(struct skep_symfile *f); /* safe on a zeroed struct */
 /* Hands every defined function to @fn; names live as long as @f.  A negative return ends it. */
 int skep_symfile_each(struct skep_symfile *f,
 		      int (*fn)(void *ctx, const struct skep_symfile_sym *sym), void *ctx);
+
+/* The address before relocation of a function or variable; false: there is none. */
+bool skep_symfile_addr_of(struct skep_symfile *f, const char *name, uint64_t *addr);
 
 /* Between address before relocation and file offset; false: in no loaded piece. */
 bool skep_symfile_offset(const struct skep_symfile *f, uint64_t addr, uint64_t *offset);

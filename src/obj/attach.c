@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* Attaching a loaded program: its section's row, with what its object brings. */
+#include <linux/btf.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "btf/btf.h"
 #include "obj/load_int.h"
 
 static const int *only_sockmap(const struct skep_loaded *loaded)
@@ -22,6 +24,19 @@ static const int *only_sockmap(const struct skep_loaded *loaded)
 	return found;
 }
 
+/* Is BPF_USDT_ARG_SIB among the ways that the object's usdt.bpf.h has? */
+static bool knows_sib(const struct skep_btf *btf)
+{
+	int id = btf ? skep_btf_find(btf, "__bpf_usdt_arg_type", BTF_KIND_ENUM, 0) : -1;
+	const struct btf_type *t = id > 0 ? skep_btf_type(btf, (uint32_t)id) : NULL;
+	uint32_t i;
+
+	for (i = 0; t && i < skep_btf_vlen(t); i++)
+		if (skep_btf_enums(t)[i].val == SKEP_USDT_SIB)
+			return true;
+	return false;
+}
+
 /* What bpf/usdt.bpf.h brought into the object. */
 static struct skep_usdt *usdt_maps(struct skep_load *load)
 {
@@ -36,6 +51,7 @@ static struct skep_usdt *usdt_maps(struct skep_load *load)
 			continue;
 		load->usdt.specs_fd = loaded->maps[i].fd;
 		load->usdt.max = spec->max_entries;
+		load->usdt.has_sib = knows_sib(load->obj->btf);
 		return &load->usdt;
 	}
 	return NULL;

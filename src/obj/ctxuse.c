@@ -252,7 +252,7 @@ static int do_call(struct walk *w, uint32_t i, const struct bpf_insn *insn, stru
 	int r;
 
 	for (r = 1; r <= 5 && !(helper && takes_nothing(insn->imm)); r++) {
-		/* Registers beyond the arguments may hold it still: not known how many there are. */
+		/* How many arguments there are is not known: what registers still hold counts. */
 		if (!is_ctx(&s->r[r]))
 			continue;
 		if (helper && r == 1 && s->r[1].kind == CTX && takes_any_context(insn->imm))
