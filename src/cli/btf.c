@@ -15,7 +15,7 @@ struct args {
 };
 
 static const char help[] =
-	"usage: skep btf dump file FILE [format raw|c] [--base FILE] [--json]\n"
+	"usage: skep btf dump file FILE [format raw|c] [--base-btf FILE] [--json]\n"
 	"\n"
 	"Prints the types in FILE: raw BTF (/sys/kernel/btf/vmlinux, a module's) or an\n"
 	"ELF file with a .BTF section.\n"
@@ -23,7 +23,9 @@ static const char help[] =
 	"  format raw    each type on a line of its own, with its id (the default)\n"
 	"  format c      a C header: `skep btf dump file /sys/kernel/btf/vmlinux format c`\n"
 	"                is a vmlinux.h for this kernel\n"
-	"  --base FILE   FILE is a module's BTF, which goes on where this one ends\n"
+	"  -B, --base-btf FILE\n"
+	"                FILE is a module's BTF, which goes on where this one ends; for\n"
+	"                modules in /sys/kernel/btf the kernel's, without being told\n"
 	"  --json        raw: one JSON object a line, with bpftool's names\n";
 
 static int fail_write(struct skep_err *err)
@@ -82,13 +84,24 @@ static int dump_c(const struct skep_btf *btf, struct skep_err *err)
 	return ret;
 }
 
+/* What @path's types go on from if nobody says: a module's from the kernel's. */
+static const char *base_of(const char *path)
+{
+	static const char dir[] = "/sys/kernel/btf/";
+
+	return !strncmp(path, dir, sizeof(dir) - 1) && strcmp(path + sizeof(dir) - 1, "vmlinux")
+		       ? "/sys/kernel/btf/vmlinux"
+		       : NULL;
+}
+
 static int dump(const struct args *a, struct skep_err *err)
 {
+	const char *base_path = a->base ? a->base : base_of(a->path);
 	struct skep_btf *btf = NULL, *base = NULL;
 	int ret = 0;
 
-	if (a->base)
-		ret = skep_btf_open_file(&base, a->base, NULL, err);
+	if (base_path)
+		ret = skep_btf_open_file(&base, base_path, NULL, err);
 	if (ret == 0)
 		ret = skep_btf_open_file(&btf, a->path, base, err);
 	/* Nearly every type is looked at: what it points to should be found at once. */
@@ -113,7 +126,9 @@ static const char *parse(int argc, char **argv, struct args *a, const char **wha
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
 			a->json = true;
-		else if ((!strcmp(argv[i], "--base") || !strcmp(argv[i], "-B")) && i + 1 < argc)
+		else if ((!strcmp(argv[i], "--base-btf") || !strcmp(argv[i], "--base") ||
+			  !strcmp(argv[i], "-B")) &&
+			 i + 1 < argc)
 			a->base = argv[++i];
 		else if (argv[i][0] == '-' && argv[i][1]) {
 			*what = argv[i];

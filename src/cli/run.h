@@ -28,6 +28,7 @@ struct run_opts {
 	const char *pcap, *pcap_out, *dev, *cgroup, *hook, *kconfig, *pin_root;
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
+	const char *btf; /* file whose types CO-RE goes by, NULL: the kernel's */
 	uint64_t frequency;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
 	int inject_cmd, inject_nth, inject_errno; /* inject_nth 0: none */

@@ -118,6 +118,7 @@ int run_load(struct run_engine *e, struct skep_err *err)
 		.scope_tasks = (run->o.command || run->o.pid) && !e->sys->scoped,
 		.count_losses = !run->o.no_losses,
 		.stand_in = true,
+		.btf = run->o.btf,
 		.log_level = run->o.verbose ? 1 : 0,
 		.kconfig = run->o.kconfig,
 		.pin_root = run->o.pin_root,
