@@ -50,6 +50,11 @@ struct skep_jit {
 	uint32_t slot; /* of the instruction being emitted */
 	uint32_t nr_funcs;
 	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
+	/*
+	 * Checked mode, by slot: the access is good whatever happens, or the
+	 * look-up's map and key are.
+	 */
+	uint8_t *proof;
 	bool oom;
 };
 

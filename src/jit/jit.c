@@ -337,7 +337,8 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));
 	j.leader = calloc(prog->nr + 1, 1);
 	j.ir = calloc(prog->nr, sizeof(*j.ir));
-	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir) {
+	j.proof = calloc(prog->nr, 1);
+	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof) {
 		ret = skep_fail_nomem(err);
 	} else {
 		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
@@ -352,6 +353,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.old_at);
 	free(j.leader);
 	free(j.ir);
+	free(j.proof);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->perf_map)

@@ -327,19 +327,22 @@ static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t
 }
 
 /* Look-ups in a map that is known here go to the map's own function. */
-static void direct_lookups(struct skep_jit *j)
+static void direct_lookups(struct skep_jit *j, const uint16_t *live)
 {
 	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr && !j->checked; i = skep_jit_next(j, i)) {
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
 		const struct skep_vm_insn *in = &j->ir[i], *map;
 
-		if (in->op != SKEP_OP_CALL || in->helper != lookup)
+		if (in->op != SKEP_OP_CALL || in->helper != lookup || (j->checked && !j->proof[i]))
 			continue;
 		map = constant_in(j, i, BPF_REG_1, SKEP_OP_LDDW_MAP_FD);
-		if (map && ((struct skep_map *)(uintptr_t)map->imm)->ops->lookup)
-			skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
+		if (!map || !((struct skep_map *)(uintptr_t)map->imm)->ops->lookup)
+			continue;
+		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
+		if (j->checked)
+			j->ir[i].off = skep_jit_live_out(j, live, i) & ARGS;
 	}
 }
 
@@ -368,6 +371,10 @@ int skep_jit_optimise(struct skep_jit *j)
 
 	if (!live)
 		return -1;
+	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0) {
+		free(live);
+		return -1;
+	}
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE)) {
 		find_live(j, live);
 		fuse(j, live);
@@ -376,8 +383,10 @@ int skep_jit_optimise(struct skep_jit *j)
 		find_live(j, live);
 		skep_jit_values(j, live);
 	}
-	if (j->passes & SKEP_JIT_PASS_LOOKUP)
-		direct_lookups(j);
+	if (j->passes & SKEP_JIT_PASS_LOOKUP) {
+		find_live(j, live);
+		direct_lookups(j, live);
+	}
 	if (j->passes & SKEP_JIT_PASS_LOOP)
 		direct_loops(j);
 	if (j->passes & SKEP_JIT_PASS_DEAD) {

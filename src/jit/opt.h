@@ -14,7 +14,8 @@ enum skep_jit_op {
 	SKEP_JIT_LEA_INDEX, /* dst = src + register number imm */
 	SKEP_JIT_ROL64, /* dst = src rotated left by imm */
 	SKEP_JIT_ROL32,
-	SKEP_JIT_LOOKUP, /* r0 = look-up of key r2 in the map whose address is imm */
+	/* r0 = look-up of key r2 in the map whose address is imm; off: what of r1 to r5 is kept */
+	SKEP_JIT_LOOKUP,
 	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
 	SKEP_JIT_OP_MAX,
 };
@@ -39,6 +40,9 @@ int skep_jit_optimise(struct skep_jit *j);
 
 /* value.c: addresses and rotations from what is known of registers in a block. */
 void skep_jit_values(struct skep_jit *j, const uint16_t *live);
+
+/* range.c: sets j->proof.  0, or -1: out of memory. */
+int skep_jit_ranges(struct skep_jit *j);
 
 struct skep_jit_effect skep_jit_effect(const struct skep_jit *j, const struct skep_vm_insn *in);
 uint32_t skep_jit_next(const struct skep_jit *j, uint32_t i);

@@ -251,15 +251,27 @@ static void rotate(struct x86 *x, const struct skep_vm_insn *in, bool w)
 ROW(rotate64, rotate(x, in, true))
 ROW(rotate32, rotate(x, in, false))
 
-/* lookup(map, key, cpu) of the map's kind; trusted programs only. */
+/* What of r1 to r5 is read behind a call, to or from the call area. */
+static void keep_args(struct x86 *x, int32_t which, bool store)
+{
+	int i;
+
+	for (i = 0; i < 5; i++)
+		if (which & 2 << i)
+			x_mem(x->j, 0, true, store ? 0x89 : 0x8b, map[1 + i], RSP, i * 8, false);
+}
+
+/* lookup(map, key, cpu) of the map's kind: map and key are known to be good. */
 FN(lookup)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_map *m = (const struct skep_map *)(uintptr_t)in->imm;
 
+	keep_args(x, in->off, true);
 	x_const(j, RDI, (uint64_t)in->imm);
 	x_load(j, false, RDX, VM, AT(cpu));
 	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
+	keep_args(x, in->off, false);
 }
 
 #define LOOPS (1 << 23) /* BPF_MAX_LOOPS */

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Checked mode: which accesses cannot go wrong, so that no check is emitted.
+ *
+ * Each register holds, along all paths, a number of an unsigned range with so
+ * many zero bits at its end; or an address that far into the function's frame
+ * or into a value of a map.  Addresses of map values that stand in the program
+ * are numbers like any other.  Where paths meet, ranges become their hull;
+ * where that does not end, they grow to what the program compares with.
+ *
+ * Nothing is assumed of a program but what src/vm/prog.c checks.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jit/emit.h"
+#include "jit/jit.h"
+#include "jit/opt.h"
+#include "jit/range.h"
+
+#define THRESHOLDS 64
+#define PATIENCE   3 /* visits before ranges are widened */
+#define ROUNDS	   64
+#define MAX_SLOTS  (1u << 16) /* larger programs are not worth the time and memory */
+
+struct state {
+	bool reached;
+	uint16_t visits;
+	struct skep_jit_range r[11];
+};
+
+struct ranges {
+	struct skep_jit *j;
+	struct state *at; /* by leader */
+	uint32_t *number; /* of the leader at a slot */
+	uint64_t limit[THRESHOLDS]; /* ascending */
+	unsigned int nr_limits;
+	bool changed;
+};
+
+static uint64_t next_limit(const struct ranges *rs, uint64_t v)
+{
+	unsigned int i;
+
+	for (i = 0; i < rs->nr_limits; i++)
+		if (rs->limit[i] >= v)
+			return rs->limit[i];
+	return UINT64_MAX;
+}
+
+static bool same(const struct skep_jit_range *a, const struct skep_jit_range *b)
+{
+	return a->kind == b->kind && a->null == b->null && a->zeroes == b->zeroes &&
+	       a->map == b->map && a->lo == b->lo && a->hi == b->hi;
+}
+
+/* @to grows by @from.  @widen: as far as it goes. */
+static void join(const struct ranges *rs, struct skep_jit_range *to,
+		 const struct skep_jit_range *from, bool widen)
+{
+	struct skep_jit_range old = *to;
+
+	if (to->kind != from->kind || to->map != from->map) {
+		*to = skep_jit_any;
+		return;
+	}
+	to->null |= from->null;
+	if (from->zeroes < to->zeroes)
+		to->zeroes = from->zeroes;
+	if (from->lo < to->lo)
+		to->lo = widen ? 0 : from->lo;
+	if (from->hi > to->hi)
+		to->hi = widen ? next_limit(rs, from->hi) : from->hi;
+	if (to->kind == SKEP_JIT_IN_FRAME && widen && (to->lo != old.lo || to->hi != old.hi))
+		*to = skep_jit_any;
+	skep_jit_range_trim(to);
+}
+
+static void flow(struct ranges *rs, const struct state *from, uint32_t slot)
+{
+	struct state *to = &rs->at[rs->number[slot]];
+	unsigned int i;
+
+	if (!to->reached) {
+		memcpy(to->r, from->r, sizeof(to->r));
+		to->reached = rs->changed = true;
+		return;
+	}
+	for (i = 0; i < 11; i++) {
+		struct skep_jit_range r = to->r[i];
+
+		join(rs, &r, &from->r[i], to->visits > PATIENCE);
+		if (same(&r, &to->r[i]))
+			continue;
+		to->r[i] = r;
+		rs->changed = true;
+	}
+}
+
+static void enter_function(struct state *s)
+{
+	unsigned int i;
+
+	s->reached = true;
+	for (i = 0; i < 10; i++)
+		s->r[i] = skep_jit_any;
+	s->r[10] = (struct skep_jit_range){
+		.kind = SKEP_JIT_IN_FRAME, .lo = SKEP_VM_STACK, .hi = SKEP_VM_STACK};
+}
+
+static void call(struct skep_jit *j, struct state *s, const struct skep_vm_insn *in)
+{
+	const struct skep_map *map = skep_jit_looked_up(j, in, &s->r[1]);
+
+	/* Helpers leave r1 to r5 alone in this mode. */
+	s->r[0] = skep_jit_any;
+	if (map)
+		s->r[0] = (struct skep_jit_range){
+			.kind = SKEP_JIT_IN_VALUE, .null = true, .map = map};
+}
+
+/* What one instruction does to the registers. */
+static void step(struct ranges *rs, struct state *s, uint32_t i)
+{
+	const struct skep_vm_insn *in = &rs->j->ir[i];
+	struct skep_jit_range src;
+	unsigned int r;
+
+	switch (skep_jit_kind(in)) {
+	case SKEP_KIND_ALU:
+		src = s->r[in->src];
+		if (skep_insn_table[in->op].src != SKEP_F_READ)
+			src = skep_jit_constant((uint64_t)in->imm);
+		s->r[in->dst] = skep_jit_range_alu(in->op, &s->r[in->dst], &src);
+		break;
+	case SKEP_KIND_LDDW: s->r[in->dst] = skep_jit_constant((uint64_t)in->imm); break;
+	case SKEP_KIND_LDX:
+		s->r[in->dst] = skep_jit_any;
+		if (skep_insn_table[in->op].width < 64)
+			s->r[in->dst].hi = (1ull << skep_insn_table[in->op].width) - 1;
+		break;
+	case SKEP_KIND_LDSX:
+	case SKEP_KIND_LOAD_ACQ: s->r[in->dst] = skep_jit_any; break;
+	case SKEP_KIND_ST:
+	case SKEP_KIND_STX:
+	case SKEP_KIND_STORE_REL:
+	case SKEP_KIND_COND:
+	case SKEP_KIND_JA:
+	case SKEP_KIND_MAY_GOTO: break;
+	case SKEP_KIND_ATOMIC: s->r[in->src] = skep_jit_any; break;
+	case SKEP_KIND_CMPXCHG: s->r[0] = skep_jit_any; break;
+	case SKEP_KIND_CALL: call(rs->j, s, in); break;
+	default:
+		for (r = 0; r < 6; r++)
+			s->r[r] = skep_jit_any;
+	}
+}
+
+/* Where @in can go besides the next instruction, and what is known there and here. */
+static void branch(struct ranges *rs, struct state *s, uint32_t i)
+{
+	const struct skep_vm_insn *in = &rs->j->ir[i];
+	uint8_t kind = skep_jit_kind(in);
+	struct state taken;
+
+	if (kind != SKEP_KIND_COND && kind != SKEP_KIND_JA && kind != SKEP_KIND_MAY_GOTO)
+		return;
+	taken = *s;
+	if (kind == SKEP_KIND_COND) {
+		struct skep_jit_range with = s->r[in->src];
+
+		if (skep_insn_table[in->op].src != SKEP_F_READ)
+			with = skep_jit_constant((uint64_t)in->imm);
+		skep_jit_range_cond(in->op, &taken.r[in->dst], &with, true);
+		skep_jit_range_cond(in->op, &s->r[in->dst], &with, false);
+	}
+	flow(rs, &taken, (uint32_t)((int64_t)i + in->off));
+	if (kind == SKEP_KIND_JA)
+		s->reached = false;
+}
+
+/* The register with the address of an access, and whether that writes.  -1: no access. */
+static int base_of(const struct skep_vm_insn *in, bool *write)
+{
+	uint8_t kind = skep_jit_kind(in);
+
+	*write = !skep_jit_is_load(kind) && kind != SKEP_KIND_LOAD_ACQ;
+	if (!*write)
+		return in->src;
+	if (skep_jit_is_store(kind) || kind == SKEP_KIND_STORE_REL || kind == SKEP_KIND_ATOMIC ||
+	    kind == SKEP_KIND_CMPXCHG)
+		return in->dst;
+	return -1;
+}
+
+static bool proof_of(const struct skep_jit *j, const struct state *s, uint32_t i)
+{
+	const struct skep_vm_insn *in = &j->ir[i];
+	const struct skep_map *map;
+	bool write;
+	int base;
+
+	if (skep_jit_kind(in) == SKEP_KIND_CALL) {
+		map = skep_jit_looked_up(j, in, &s->r[1]);
+		return map && skep_jit_range_fits(j, &s->r[2], 0, map->key_size, false);
+	}
+	base = base_of(in, &write);
+	return base >= 0 && skep_jit_range_fits(j, &s->r[base], in->off,
+						skep_insn_table[in->op].width / 8, write);
+}
+
+/* Once through the program.  @prove: the states hold, say what follows. */
+static void sweep(struct ranges *rs, bool prove)
+{
+	struct skep_jit *j = rs->j;
+	struct state s = {0};
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
+		if (j->leader[i]) {
+			struct state *at = &rs->at[rs->number[i]];
+
+			if (s.reached)
+				flow(rs, &s, i);
+			at->visits += at->visits < UINT16_MAX;
+			s = *at;
+		}
+		if (!s.reached)
+			continue;
+		if (prove)
+			j->proof[i] = proof_of(j, &s, i);
+		step(rs, &s, i);
+		branch(rs, &s, i);
+		if (j->ir[i].op == SKEP_OP_EXIT)
+			s.reached = false;
+	}
+}
+
+static void add_limit(struct ranges *rs, uint64_t v)
+{
+	unsigned int i;
+
+	if (rs->nr_limits == THRESHOLDS)
+		return;
+	for (i = rs->nr_limits; i > 0 && rs->limit[i - 1] > v; i--)
+		rs->limit[i] = rs->limit[i - 1];
+	rs->limit[i] = v;
+	rs->nr_limits++;
+}
+
+/* Numbers leaders, starts functions, collects what the program compares with. */
+static uint32_t prepare(struct ranges *rs, bool count)
+{
+	const struct skep_jit *j = rs->j;
+	uint32_t i, n = 0;
+
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
+		const struct skep_vm_insn *in = &j->ir[i];
+
+		if (j->leader[i]) {
+			rs->number[i] = n++;
+			if (!count && (i == 0 || j->prog->is_func[i]))
+				enter_function(&rs->at[n - 1]);
+		}
+		if (count && skep_jit_kind(in) == SKEP_KIND_COND && in->imm > 0 &&
+		    skep_insn_table[in->op].src != SKEP_F_READ) {
+			add_limit(rs, (uint64_t)in->imm - 1);
+			add_limit(rs, (uint64_t)in->imm);
+		}
+	}
+	if (count)
+		add_limit(rs, UINT32_MAX);
+	return n;
+}
+
+int skep_jit_ranges(struct skep_jit *j)
+{
+	struct ranges rs = {.j = j};
+	unsigned int round = 0;
+
+	if (j->prog->nr > MAX_SLOTS)
+		return 0;
+	rs.number = calloc(j->prog->nr, sizeof(*rs.number));
+	if (rs.number)
+		rs.at = calloc(prepare(&rs, true) + 1, sizeof(*rs.at));
+	if (!rs.at) {
+		free(rs.number);
+		return -1;
+	}
+	prepare(&rs, false);
+	do {
+		rs.changed = false;
+		sweep(&rs, false);
+	} while (rs.changed && ++round < ROUNDS);
+	if (!rs.changed)
+		sweep(&rs, true);
+	free(rs.at);
+	free(rs.number);
+	return 0;
+}

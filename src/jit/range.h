@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Between range.c, which walks programs, and range_alu.c, which knows the arithmetic. */
+#ifndef SKEP_JIT_RANGE_H
+#define SKEP_JIT_RANGE_H
+
+#include "vm/run.h"
+
+struct skep_jit;
+
+enum skep_jit_place { SKEP_JIT_NUMBER, SKEP_JIT_IN_FRAME, SKEP_JIT_IN_VALUE };
+
+/* What a register may hold: a number, or so many bytes from the start of the place. */
+struct skep_jit_range {
+	uint8_t kind; /* enum skep_jit_place */
+	bool null; /* IN_VALUE: or a look-up that found nothing: then `lo` to `hi` itself */
+	uint8_t zeroes; /* that many bits at the end are 0 */
+	const struct skep_map *map; /* IN_VALUE */
+	uint64_t lo, hi; /* unsigned, both included */
+};
+
+static const struct skep_jit_range skep_jit_any = {.kind = SKEP_JIT_NUMBER, .hi = UINT64_MAX};
+
+struct skep_jit_range skep_jit_constant(uint64_t v);
+/* lo and hi as multiples of what `zeroes` says. */
+void skep_jit_range_trim(struct skep_jit_range *r);
+/* What a row of isa.def of kind ALU writes. */
+struct skep_jit_range skep_jit_range_alu(uint16_t op, const struct skep_jit_range *dst,
+					 const struct skep_jit_range *src);
+/* What is left of @dst where the comparison @op of it with @src held, or did not. */
+void skep_jit_range_cond(uint16_t op, struct skep_jit_range *dst, const struct skep_jit_range *src,
+			 bool held);
+/* True if the program may always touch @len bytes at @r + @off. */
+bool skep_jit_range_fits(const struct skep_jit *j, const struct skep_jit_range *r, int64_t off,
+			 uint64_t len, bool write);
+/* The map of @in, if that looks up an element of one that r1 names: of a kind with plain values. */
+const struct skep_map *skep_jit_looked_up(const struct skep_jit *j, const struct skep_vm_insn *in,
+					  const struct skep_jit_range *r1);
+
+#endif
