@@ -30,7 +30,19 @@ struct skep_jit_cold {
 	uint32_t kind; /* the architecture's */
 	uint32_t len;
 	bool write;
-	uint8_t site; /* of checks: index in struct skep_vm's */
+	int16_t site; /* of checks: index in struct skep_vm's; -1: none left */
+	uint32_t last; /* of groups: the slot of their last access */
+};
+
+/*
+ * Accesses of one block by one address and constants.  The first checks from
+ * `min` bytes off its own address on `len` bytes for all; len 0: none.
+ */
+struct skep_jit_group {
+	int32_t min;
+	uint16_t len;
+	uint8_t span; /* slots from the first to the last */
+	bool member; /* the first of a group checks for this one */
 };
 
 struct skep_jit {
@@ -55,6 +67,8 @@ struct skep_jit {
 	 * look-up's map and key are.
 	 */
 	uint8_t *proof;
+	struct skep_jit_group *group; /* checked mode, by slot */
+	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
 };
 

@@ -24,21 +24,34 @@ struct code {
 	uint32_t at[]; /* offset of the code of each slot that is a function */
 };
 
+/* True if there is room for @n more bytes. */
+static bool room(struct skep_jit *j, size_t n)
+{
+	uint8_t *code;
+
+	if (j->len + n <= j->cap)
+		return true;
+	code = j->oom ? NULL : realloc(j->code, j->cap * 2);
+	if (!code) {
+		j->oom = true;
+		return false;
+	}
+	j->code = code;
+	j->cap *= 2;
+	return true;
+}
+
 void skep_jit_byte(struct skep_jit *j, uint8_t b)
 {
-	if (j->len < j->cap)
+	if (room(j, 1))
 		j->code[j->len] = b;
-	else
-		j->oom = true;
 	j->len++;
 }
 
 void skep_jit_u32(struct skep_jit *j, uint32_t v)
 {
-	if (j->cap >= 4 && j->len <= j->cap - 4)
+	if (room(j, 4))
 		memcpy(j->code + j->len, &v, 4);
-	else
-		j->oom = true;
 	j->len += 4;
 }
 
@@ -257,6 +270,7 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	for (i = 0; i < prog->nr; i++)
 		code->at[i] = j->label_at[prog->nr + i];
 	code->native.run = run;
+	code->native.sites = j->nr_sites;
 	code->native.destroy = destroy;
 	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {
 		int ret = -errno;
@@ -338,7 +352,8 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	j.leader = calloc(prog->nr + 1, 1);
 	j.ir = calloc(prog->nr, sizeof(*j.ir));
 	j.proof = calloc(prog->nr, 1);
-	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof) {
+	j.group = calloc(j.checked ? prog->nr : 1, sizeof(*j.group));
+	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof || !j.group) {
 		ret = skep_fail_nomem(err);
 	} else {
 		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
@@ -354,6 +369,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.leader);
 	free(j.ir);
 	free(j.proof);
+	free(j.group);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->perf_map)

@@ -31,7 +31,8 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_ALIGN = 1 << 5, /* starts of loops at multiples of 16 */
 	SKEP_JIT_PASS_ADDRESS = 1 << 6, /* additions and shifts into addresses of accesses */
 	SKEP_JIT_PASS_PROVE = 1 << 7, /* checked mode: no checks that cannot fail */
-	SKEP_JIT_PASS_ALL = (1 << 8) - 1,
+	SKEP_JIT_PASS_GROUP = 1 << 8, /* checked mode: one check for neighbours */
+	SKEP_JIT_PASS_ALL = (1 << 9) - 1,
 };
 
 struct skep_jit_opts {

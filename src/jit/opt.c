@@ -310,20 +310,29 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 	}
 }
 
-/* The 64-bit immediate that is in @reg at slot @i, if one instruction of the block set it. */
-static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg,
-					      uint16_t op)
+/* The instruction of the block that put a 64-bit immediate into @reg for slot @i, or NULL. */
+static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg)
 {
 	while (!j->leader[i] && i-- > 0) {
 		const struct skep_vm_insn *in = &j->ir[i];
 		struct skep_jit_effect e = skep_jit_effect(j, in);
 
-		if (in->op == op && in->dst == reg)
+		if (skep_jit_kind(in) == SKEP_KIND_LDDW && in->dst == reg)
 			return in;
 		if (e.def & bit(reg) || e.use == ALL_REGS)
 			return NULL;
 	}
 	return NULL;
+}
+
+static bool has_lookup(const struct skep_vm_prog *prog, uint64_t addr)
+{
+	uint32_t i;
+
+	for (i = 0; i < prog->nr_maps; i++)
+		if ((uintptr_t)prog->maps[i] == addr)
+			return prog->maps[i]->ops->lookup;
+	return false;
 }
 
 /* Look-ups in a map that is known here go to the map's own function. */
@@ -337,8 +346,8 @@ static void direct_lookups(struct skep_jit *j, const uint16_t *live)
 
 		if (in->op != SKEP_OP_CALL || in->helper != lookup || (j->checked && !j->proof[i]))
 			continue;
-		map = constant_in(j, i, BPF_REG_1, SKEP_OP_LDDW_MAP_FD);
-		if (!map || !((struct skep_map *)(uintptr_t)map->imm)->ops->lookup)
+		map = constant_in(j, i, BPF_REG_1);
+		if (!map || !has_lookup(j->prog, (uint64_t)map->imm))
 			continue;
 		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
 		if (j->checked)
@@ -357,8 +366,8 @@ static void direct_loops(struct skep_jit *j)
 
 		if (in->op != SKEP_OP_CALL || in->helper != loop)
 			continue;
-		func = constant_in(j, i, BPF_REG_2, SKEP_OP_LDDW_FUNC);
-		if (func)
+		func = constant_in(j, i, BPF_REG_2);
+		if (func && func->op == SKEP_OP_LDDW_FUNC)
 			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0,
 					 (const struct skep_vm_insn *)(uintptr_t)func->imm -
 						 j->prog->insns);
@@ -379,7 +388,7 @@ int skep_jit_optimise(struct skep_jit *j)
 		find_live(j, live);
 		fuse(j, live);
 	}
-	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS)) {
+	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP)) {
 		find_live(j, live);
 		skep_jit_values(j, live);
 	}

@@ -24,12 +24,27 @@ struct value {
 	int64_t imm;
 };
 
+#define OPEN	   8 /* groups at a time */
+#define GROUP_LEN  256 /* bytes; the remembered range of a site is at least twice that */
+#define GROUP_SPAN 64 /* slots */
+
+/* A group of accesses that may still get members. */
+struct open {
+	uint32_t first;
+	unsigned int form; /* of the index: scale, whether there is a base */
+	uint16_t base, index; /* numbers */
+	bool write;
+	int64_t start, end; /* bytes from base + index */
+};
+
 struct values {
 	struct skep_jit *j;
 	const uint16_t *live;
 	struct value of[NR];
 	uint16_t nr;
 	uint16_t reg[11]; /* number of what each register holds */
+	struct open open[OPEN];
+	unsigned int nr_open, next_open;
 };
 
 static uint16_t number(struct values *v, enum how how, uint16_t a, uint16_t b, int64_t imm)
@@ -43,6 +58,7 @@ static void forget(struct values *v)
 	unsigned int i;
 
 	v->nr = 0;
+	v->nr_open = 0;
 	for (i = 0; i < 11; i++)
 		v->reg[i] = number(v, OPAQUE, 0, 0, 0);
 }
@@ -147,6 +163,62 @@ static void fold_address(struct values *v, uint32_t i)
 	set_index(in, load, &a);
 }
 
+/* Groups of accesses. */
+
+static bool related(const struct open *a, const struct open *b)
+{
+	return a->form == b->form && a->base == b->base && a->index == b->index &&
+	       a->write == b->write;
+}
+
+/* Makes @access a member of @group if both together are small enough. */
+static bool join(struct values *v, struct open *group, const struct open *access, uint32_t i)
+{
+	int64_t start = access->start < group->start ? access->start : group->start;
+	int64_t end = access->end > group->end ? access->end : group->end;
+	struct skep_jit_group *first = &v->j->group[group->first];
+
+	if (end - start > GROUP_LEN || i - group->first > GROUP_SPAN)
+		return false;
+	group->start = start;
+	group->end = end;
+	first->min = (int32_t)(start - v->j->ir[group->first].off);
+	first->len = (uint16_t)(end - start);
+	first->span = (uint8_t)(i - group->first);
+	v->j->group[i].member = true;
+	return true;
+}
+
+/* Groups stay within what is run as a whole, so that what fails for one would fail anyway. */
+static void group(struct values *v, uint32_t i)
+{
+	const struct skep_vm_insn *in = &v->j->ir[i];
+	bool load = skep_jit_is_load(skep_jit_kind(in));
+	unsigned int index = skep_jit_index(in), k;
+	struct open access = {
+		.first = i,
+		.form = index & ~SKEP_JIT_INDEX,
+		.base = index & SKEP_JIT_NO_BASE ? NR : v->reg[load ? in->src : in->dst],
+		.index = index & SKEP_JIT_INDEX ? v->reg[(index & SKEP_JIT_INDEX) - 1] : NR,
+		.write = !load,
+		.start = in->off,
+		.end = in->off + (int64_t)skep_insn_table[in->op].width / 8,
+	};
+
+	if (v->j->proof[i])
+		return;
+	for (k = 0; k < v->nr_open; k++)
+		if (related(&v->open[k], &access))
+			break;
+	if (k < v->nr_open && join(v, &v->open[k], &access, i))
+		return;
+	if (k == v->nr_open && v->nr_open < OPEN)
+		v->nr_open++;
+	else if (k == v->nr_open)
+		k = v->next_open++ % OPEN;
+	v->open[k] = access;
+}
+
 /* Rotations: dst | src where one is x << n and the other x >> width - n. */
 static void fold_rotation(struct values *v, uint32_t i)
 {
@@ -242,6 +314,11 @@ static void step(struct values *v, uint32_t i)
 	else if ((v->j->passes & SKEP_JIT_PASS_ROTATE) &&
 		 (in->op == SKEP_OP_OR64_X || in->op == SKEP_OP_OR32_X))
 		fold_rotation(v, i);
+	if (v->j->checked && (v->j->passes & SKEP_JIT_PASS_GROUP) &&
+	    (skep_jit_is_load(kind) || skep_jit_is_store(kind)))
+		group(v, i);
+	if (kind == SKEP_KIND_COND || kind == SKEP_KIND_JA)
+		v->nr_open = 0;
 	if (in->op == SKEP_JIT_NOP || kind == SKEP_KIND_COND || kind == SKEP_KIND_JA ||
 	    skep_jit_is_store(kind))
 		return;

@@ -11,7 +11,8 @@
  * Checks (only without proof): an access through r10 within its frame is
  * decided here; any other is compared inline with the range that its site
  * found last, and goes to the cold part: to the stack's range, to what any
- * site found last, then to skep_vm_check().
+ * site found last, then to skep_vm_check().  The first access of a group checks
+ * for all; where that fails, a copy of the code up to the last checks each.
  */
 #if defined(__x86_64__)
 
@@ -76,17 +77,25 @@ void skep_x86_blind(struct x86 *x, int32_t imm)
 }
 
 /*
- * Accesses by one value of a register go to one place, and share what is
- * remembered of it.  Where the guess is wrong, only time is lost.
+ * A site for an access: what is remembered there holds for its length and
+ * direction.  When there are no more, accesses like it share one.  -1: none.
  */
-static uint32_t site_for(struct x86 *x, int bpf_base, bool write)
+static int site_for(struct x86 *x, uint32_t len, bool write)
 {
-	uint8_t *of = &x->site_of[bpf_base][write];
-	const uint32_t half = SKEP_VM_SITES / 2;
+	unsigned int i, k;
 
-	if (!*of)
-		*of = (uint8_t)(x->nr_sites[write]++ % half + 1);
-	return *of - 1u + (write ? half : 0);
+	if (x->nr_sites < SKEP_VM_SITES) {
+		i = x->nr_sites++;
+		x->site_len[i] = (uint16_t)len;
+		x->site_write[i] = write;
+		return (int)i;
+	}
+	for (k = 0; k < SKEP_VM_SITES; k++) {
+		i = x->next_site++ % SKEP_VM_SITES;
+		if (x->site_len[i] == len && x->site_write[i] == write)
+			return (int)i;
+	}
+	return -1;
 }
 
 /* r11 = the address. */
@@ -94,39 +103,66 @@ static void lea(struct skep_jit *j, const struct x_addr *a)
 {
 	if (a->base < 0 && a->index < 0)
 		x_const(j, R11, (uint64_t)(int64_t)a->disp);
+	else if (a->index < 0 && !a->disp)
+		x_mov(j, true, R11, a->base);
 	else
 		x_mem_at(j, 0, true, 0x8d, R11, a, false);
 }
 
-/* Makes sure that the program may touch @width bits at @a.  Uses r9 to r11. */
-static void check_at(struct x86 *x, const struct x_addr *a, int bpf_base, uint32_t width,
-		     bool write)
+static uint32_t cold_check_label(struct x86 *x, uint32_t len, bool write, int site,
+				 const struct skep_jit_group *group, uint32_t *back)
 {
-	int32_t len = (int32_t)width / 8, off = a->disp;
-	uint32_t slow, back, site;
+	uint32_t label = skep_x86_cold(x, group ? COLD_GROUP : COLD_CHECK, len, write, back);
 
-	if (!x->j->checked ||
-	    (a->base == RBP && a->index < 0 && off >= -SKEP_VM_STACK && off + len <= 0))
+	if (x->j->colds.len) {
+		struct skep_jit_cold *c = &x->j->colds.data[x->j->colds.len - 1];
+
+		c->site = (int16_t)site;
+		c->last = group ? x->j->slot + group->span : 0;
+	}
+	return label;
+}
+
+/* Makes sure that the program may touch @width bits at @at.  Uses r11. */
+static void check_at(struct x86 *x, const struct x_addr *at, uint32_t width, bool write)
+{
+	struct skep_jit *j = x->j;
+	const struct skep_jit_group *group = &j->group[j->checked && !x->careful ? j->slot : 0];
+	uint32_t len = width / 8, slow, back;
+	struct x_addr a = *at;
+	int site;
+
+	if (!j->checked || j->proof[j->slot] ||
+	    (a.base == RBP && a.index < 0 && a.disp >= -SKEP_VM_STACK && a.disp + (int)len <= 0))
 		return;
-	slow = skep_x86_cold(x, COLD_CHECK, (uint32_t)len, write, &back);
-	site = site_for(x, bpf_base, write);
-	if (x->j->colds.len)
-		x->j->colds.data[x->j->colds.len - 1].site = (uint8_t)site;
-	lea(x->j, a);
-	x_mov(x->j, true, R10, R11);
-	x_mem(x->j, 0, true, 0x2b, R10, VM, SPAN_AT(site, site, start), false);
-	x_load(x->j, true, R9, VM, SPAN_AT(site, site, size));
-	x_imm(x->j, true, X_SUB, R9, len);
-	x_rr(x->j, true, X_CMP, R9, R10);
-	x_jcc(x->j, CC_A, slow);
-	skep_jit_place(x->j, back);
+	if (x->careful)
+		group = NULL;
+	else if (group->member)
+		return;
+	else if (!group->len)
+		group = NULL;
+	if (group) {
+		len = group->len;
+		a.disp += group->min;
+	}
+	site = site_for(x, len, write);
+	slow = cold_check_label(x, len, write, site, group, &back);
+	lea(j, &a);
+	if (site < 0) {
+		x_jmp(j, slow);
+	} else {
+		x_mem(j, 0, true, 0x2b, R11, VM, SITE_AT(site, start), false);
+		x_mem(j, 0, true, 0x3b, R11, VM, SITE_AT(site, last), false);
+		x_jcc(j, CC_A, slow);
+	}
+	skep_jit_place(j, back);
 }
 
 static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool write)
 {
 	struct x_addr a = {.base = map[bpf_base], .index = -1, .disp = off};
 
-	check_at(x, &a, bpf_base, width, write);
+	check_at(x, &a, width, write);
 }
 
 /* Atomic accesses must be aligned.  Leaves the address in r11. */
@@ -472,7 +508,7 @@ static void load(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, b
 {
 	struct x_addr a = address(in, in->src);
 
-	check_at(x, &a, in->src, width, false);
+	check_at(x, &a, width, false);
 	x_mem_at(x->j, 0, w, op, DST, &a, false);
 }
 
@@ -494,7 +530,7 @@ static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 	struct x_addr a = address(in, in->dst);
 	struct skep_jit *j = x->j;
 
-	check_at(x, &a, in->dst, width, true);
+	check_at(x, &a, width, true);
 	if (j->blind) {
 		skep_x86_blind(x, (int32_t)in->imm);
 		store(x, &a, R11, width);
@@ -515,7 +551,7 @@ static void store_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 {
 	struct x_addr a = address(in, in->dst);
 
-	check_at(x, &a, in->dst, width, true);
+	check_at(x, &a, width, true);
 	store(x, &a, SRC, width);
 }
 

@@ -20,10 +20,10 @@ static void epilogue(struct x86 *x)
 {
 	int i;
 
-	if (x->frame)
-		x_imm(x->j, true, X_ADD, RSP, x->frame);
+	if (x->here_frame)
+		x_imm(x->j, true, X_ADD, RSP, x->here_frame);
 	for (i = 3; i >= 0; i--)
-		if (x->save & 1 << i)
+		if (x->here_save & 1 << i)
 			x_pop(x->j, skep_x86_saved[i]);
 }
 
@@ -116,9 +116,13 @@ FN(tail_call)
 	x_const(j, RAX, (uint64_t)-EINVAL);
 }
 
-static void move_frame(struct x86 *x, uint8_t down, uint8_t up)
+static void move_frame(struct x86 *x, uint8_t down, uint8_t up, uint8_t what)
 {
-	x_mem_imm(x->j, false, up, VM, AT(depth), 1);
+	/* Nobody but those who call asks how deep they are. */
+	if (!(what & SKEP_VM_LEAF))
+		x_mem_imm(x->j, false, up, VM, AT(depth), 1);
+	if (what & SKEP_VM_FRAMELESS)
+		return;
 	x_imm(x->j, true, down, RBP, SKEP_VM_STACK);
 	if (!x->j->checked)
 		return;
@@ -126,30 +130,31 @@ static void move_frame(struct x86 *x, uint8_t down, uint8_t up)
 	x_mem_imm(x->j, true, up, VM, AT(span), SKEP_VM_STACK);
 }
 
-static void before_call(struct x86 *x)
+/* @what is known of the function that is called: of enum SKEP_VM_FUNC and its like. */
+static void before_call(struct x86 *x, uint8_t what)
 {
 	skep_x86_charge(x, SKEP_VM_CALL_COST(x->j->prog->nr));
 	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
 	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
-	move_frame(x, X_SUB, X_ADD);
-	if (x->may_goto) {
+	move_frame(x, X_SUB, X_ADD, what);
+	if (x->may_goto && !(what & SKEP_VM_LEAF)) {
 		skep_x86_frame_address(x);
 		x_rex(x->j, true, 0, 0, R11, false);
 		skep_jit_byte(x->j, 0xc7); /* mov qword, imm32 */
 		x_address(x->j, 0, R11, AT(frames[0].may_goto));
 		skep_jit_u32(x->j, SKEP_VM_MAY_GOTO);
 	}
-	if (x->j->checked)
+	if (x->j->checked && !(what & SKEP_VM_FRAMELESS))
 		x_call(x->j, x->zero);
 }
 
-static void after_call(struct x86 *x)
+static void after_call(struct x86 *x, uint8_t what)
 {
 	struct skep_jit *j = x->j;
 	uint32_t slow, back;
 
-	move_frame(x, X_ADD, X_SUB);
-	if (!x->tails)
+	move_frame(x, X_ADD, X_SUB, what);
+	if (!x->tails || (what & SKEP_VM_LEAF))
 		return;
 	/* The callee may have ended as another program. */
 	slow = skep_x86_cold(x, COLD_ENTER, 0, false, &back);
@@ -161,9 +166,11 @@ static void after_call(struct x86 *x)
 
 FN(CALL_PC)
 {
-	before_call(x);
+	uint8_t what = x->j->prog->is_func[target(x, in)];
+
+	before_call(x, what);
 	x_call(x->j, skep_x86_entry(x, target(x, in)));
-	after_call(x);
+	after_call(x, what);
 }
 
 FN(CALLX)
@@ -179,9 +186,9 @@ FN(CALLX)
 	x_jcc(j, CC_E, x->fail);
 	x_store(j, true, RSP, 40, RAX);
 	reload_args(x);
-	before_call(x);
+	before_call(x, 0);
 	x_mem(j, 0, false, 0xff, 2, RSP, 40, false); /* call [rsp + 40] */
-	after_call(x);
+	after_call(x, 0);
 }
 
 /* Packet accesses: the offset in r11, the length in r10; nothing there ends the function with 0. */
@@ -298,6 +305,7 @@ FN(loop)
 	struct skep_jit *j = x->j;
 	uint32_t flags = skep_jit_label(j), many = skep_jit_label(j), end = skep_jit_label(j);
 	uint32_t again = skep_jit_label(j), done = skep_jit_label(j);
+	uint8_t what = j->prog->is_func[in->imm];
 	int32_t area = j->checked ? 32 : 0;
 	int i;
 
@@ -313,13 +321,13 @@ FN(loop)
 	x_jcc(j, CC_E, end);
 	loop_registers(x, true);
 	skep_jit_place(j, again);
-	before_call(x);
+	before_call(x, what);
 	x_load(j, false, map[1], RSP, area + COUNT);
 	x_load(j, true, map[2], RSP, area + 16);
 	for (i = 3; i < 10 && j->checked; i++)
 		x_const(j, map[i], 0);
 	x_call(j, skep_x86_entry(x, (uint32_t)in->imm));
-	after_call(x);
+	after_call(x, what);
 	x_mem_imm(j, true, X_ADD, RSP, area + COUNT, 1);
 	x_rr(j, true, X_TEST, RAX, RAX);
 	x_load(j, true, RAX, RSP, area + COUNT);

@@ -10,10 +10,13 @@
 
 #define VM	  R12
 #define AT(field) ((int32_t)offsetof(struct skep_vm, field))
-/* A field of what the last slow check of this site, or of this direction, found. */
-#define SPAN_AT(array, n, part) \
-	((int32_t)(offsetof(struct skep_vm, array) + (n) * sizeof(struct skep_vm_span) + \
+/* A field of what the last slow check of this direction, or of this site, found. */
+#define HIT_AT(write, part) \
+	((int32_t)(offsetof(struct skep_vm, hit) + (write) * sizeof(struct skep_vm_span) + \
 		   offsetof(struct skep_vm_span, part)))
+#define SITE_AT(n, part) \
+	((int32_t)(offsetof(struct skep_vm, site) + (size_t)(n) * sizeof(struct skep_vm_site) + \
+		   offsetof(struct skep_vm_site, part)))
 
 /* The machine register of each BPF register. */
 extern const uint8_t skep_x86_map[12];
@@ -21,17 +24,20 @@ extern const uint8_t skep_x86_map[12];
 /* Where BPF's r6 to r9 live: the registers that a function saves if the program uses them. */
 extern const uint8_t skep_x86_saved[4];
 
-enum skep_x86_cold { COLD_CHECK, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_ENTER };
+enum skep_x86_cold { COLD_CHECK, COLD_GROUP, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_ENTER };
 
 /* What emitters share beside the buffer. */
 struct x86 {
 	struct skep_jit *j;
-	uint32_t fail, check[2], packet, zero; /* labels of common code */
-	uint32_t nr_sites[2]; /* of checked accesses so far: loads, stores */
-	uint8_t site_of[11]
-		       [2]; /* that accesses by a register take until it changes; 0: a new one */
+	uint32_t fail, check[2], find[2], packet, zero; /* labels of common code */
+	/* What the accesses of each site have in common: length and direction. */
+	uint16_t site_len[SKEP_VM_SITES];
+	bool site_write[SKEP_VM_SITES];
+	unsigned int nr_sites, next_site;
+	bool careful; /* each access is checked by itself */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
+	uint8_t here_save, here_frame; /* the same of the function that is emitted: leaves differ */
 	bool tails, bmi2, may_goto;
 };
 

@@ -98,7 +98,24 @@ static void leave_c(struct skep_jit *j, int first)
 		x_pop(j, volatile_regs[i]);
 }
 
-/* r11: address, r10: instruction, r9: bytes.  Comes back only if the access is good. */
+/* r11: address, r9: bytes.  Flags as of cc E: the access is not good. */
+static void find_thunk(struct x86 *x, bool write)
+{
+	struct skep_jit *j = x->j;
+
+	skep_jit_place(j, x->find[write]);
+	enter_c(j, 0);
+	x_mov(j, true, RDI, VM);
+	x_mov(j, true, RSI, R11);
+	x_mov(j, true, RDX, R9);
+	x_const(j, RCX, write);
+	x_call_c(j, (const void *)(uintptr_t)skep_vm_find);
+	x_rr(j, false, 0x84, RAX, RAX);
+	leave_c(j, 0);
+	x_ret(j);
+}
+
+/* The same, r10: instruction.  Comes back only if the access is good. */
 static void check_thunk(struct x86 *x, bool write)
 {
 	struct skep_jit *j = x->j;
@@ -154,18 +171,44 @@ static void zero_thunk(struct x86 *x)
 	x_ret(j);
 }
 
+/* Which of r6 to r9 an instruction names, as bits. */
+static uint8_t saves(const struct skep_vm_insn *in)
+{
+	uint8_t save = 0;
+
+	if (in->dst >= 6 && in->dst <= 9)
+		save |= (uint8_t)(1 << (in->dst - 6));
+	if (in->src >= 6 && in->src <= 9)
+		save |= (uint8_t)(1 << (in->src - 6));
+	return save;
+}
+
+/* What a leaf uses of r6 to r9: it needs no more of a frame. */
+static uint8_t leaf_saves(const struct skep_vm_prog *prog, uint32_t slot)
+{
+	uint8_t save = 0;
+	uint32_t i;
+
+	for (i = slot; i < prog->nr && (i == slot || !prog->is_func[i]); i++)
+		save |= saves(&prog->insns[i]);
+	return save;
+}
+
 static void function(struct x86 *x, uint32_t slot)
 {
 	struct skep_jit *j = x->j;
+	bool leaf = j->prog->is_func[slot] & SKEP_VM_LEAF;
 	int i;
 
+	x->here_save = leaf ? leaf_saves(j->prog, slot) : x->save;
+	x->here_frame = leaf ? 0 : x->frame;
 	skep_jit_place(j, skep_x86_entry(x, slot));
 	x_endbr64(j);
 	for (i = 0; i < 4; i++)
-		if (x->save & 1 << i)
+		if (x->here_save & 1 << i)
 			x_push(j, skep_x86_saved[i]);
-	if (x->frame)
-		x_imm(j, true, X_SUB, RSP, x->frame);
+	if (x->here_frame)
+		x_imm(j, true, X_SUB, RSP, x->here_frame);
 }
 
 /* True if what stands before @slot can run into it. */
@@ -222,21 +265,15 @@ static const struct skep_vm_insn *blinded(struct x86 *x, const struct skep_vm_in
 	return copy;
 }
 
-/* What an instruction writes goes elsewhere from now on. */
-static void forget_sites(struct x86 *x, const struct skep_vm_insn *in)
+/* The instruction at the current slot. */
+static void emit_one(struct x86 *x)
 {
-	const struct skep_insn_info *row;
+	const struct skep_vm_insn *in = &x->j->ir[x->j->slot];
+	bool row = in->op < SKEP_OP_MAX;
+	struct skep_vm_insn copy;
 
-	if (in->op >= SKEP_OP_MAX) {
-		memset(x->site_of, 0, sizeof(x->site_of));
-		return;
-	}
-	row = &skep_insn_table[in->op];
-	if (row->kind == SKEP_KIND_CALL || row->kind == SKEP_KIND_CALL_PC ||
-	    row->kind == SKEP_KIND_CALLX)
-		memset(x->site_of, 0, 6 * sizeof(x->site_of[0]));
-	else if (row->dst == SKEP_F_WRITE || row->dst == SKEP_F_RDWR)
-		memset(x->site_of[in->dst], 0, sizeof(x->site_of[0]));
+	in = blinded(x, in, &copy);
+	emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
 }
 
 /*
@@ -259,10 +296,6 @@ static void body(struct x86 *x)
 	uint32_t i, before = 0;
 
 	for (i = 0; i < prog->nr; before = i, i++) {
-		const struct skep_vm_insn *in = &j->ir[i];
-		struct skep_vm_insn copy;
-		bool row = in->op < SKEP_OP_MAX;
-
 		j->slot = i;
 		if (i == 0 || prog->is_func[i]) {
 			if (falls_into(prog, i, before))
@@ -272,10 +305,8 @@ static void body(struct x86 *x)
 		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, before))
 			align(j);
 		skep_jit_place(j, i);
-		in = blinded(x, in, &copy);
-		emitters[in->op](x, in, row ? skep_insn_table[in->op].width : 0);
-		forget_sites(x, &j->ir[i]);
-		if (row && skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
+		emit_one(x);
+		if (skep_jit_kind(&j->ir[i]) == SKEP_KIND_LDDW)
 			skep_jit_place(j, ++i);
 	}
 }
@@ -309,37 +340,93 @@ static void cold_fail(struct x86 *x, const struct skep_jit_cold *c, const void *
 	x_jmp(j, x->fail);
 }
 
-/* Whether r11 is in the range at @start and @size of the machine: flags as of cc BE. */
-static void compare_span(struct skep_jit *j, int32_t start, int32_t size, uint32_t len)
+/* Goes to @no unless r11 is in the range at @start and @size of the machine.  r10: how far. */
+static void compare_span(struct skep_jit *j, int32_t start, int32_t size, uint32_t len, uint32_t no)
 {
 	x_mov(j, true, R10, R11);
 	x_mem(j, 0, true, 0x2b, R10, VM, start, false);
 	x_load(j, true, R9, VM, size);
 	x_imm(j, true, X_SUB, R9, (int32_t)len);
+	x_jcc(j, CC_B, no);
 	x_rr(j, true, X_CMP, R9, R10);
+	x_jcc(j, CC_A, no);
 }
 
-/* The stack, what any site found last, then the slow check. */
+/* The entry's frame, which is there as long as the run: remembered for the site. */
+static void compare_entry(struct skep_jit *j, const struct skep_jit_cold *c, uint32_t no)
+{
+	int32_t frame = AT(stack) + SKEP_VM_STACK * (SKEP_VM_FRAMES - 1);
+
+	x_lea(j, R9, VM, frame);
+	x_mov(j, true, R10, R11);
+	x_rr(j, true, X_SUB, R9, R10);
+	x_imm(j, true, X_CMP, R10, (int32_t)(SKEP_VM_STACK - c->len));
+	x_jcc(j, CC_A, no);
+	if (c->site >= 0) {
+		x_store(j, true, VM, SITE_AT(c->site, start), R9);
+		x_const(j, R9, SKEP_VM_STACK - c->len);
+		x_store(j, true, VM, SITE_AT(c->site, last), R9);
+	}
+	x_jmp(j, c->back);
+}
+
+/* What was found is good for this site, too, unless that was too little to remember. */
+static void remember(struct skep_jit *j, const struct skep_jit_cold *c)
+{
+	if (c->site >= 0) {
+		x_load(j, true, R9, VM, HIT_AT(c->write, size));
+		x_imm(j, true, X_SUB, R9, (int32_t)c->len);
+		x_jcc(j, CC_B, c->back);
+		x_store(j, true, VM, SITE_AT(c->site, last), R9);
+		x_load(j, true, R9, VM, HIT_AT(c->write, start));
+		x_store(j, true, VM, SITE_AT(c->site, start), R9);
+	}
+	x_jmp(j, c->back);
+}
+
+/* Its accesses once more, each with its own check, for one of them will fail, or nearly. */
+static void each_by_itself(struct x86 *x, const struct skep_jit_cold *c)
+{
+	struct skep_jit *j = x->j;
+	uint32_t i;
+
+	x->careful = true;
+	for (i = c->slot; i <= c->last; i = skep_jit_next(j, i)) {
+		j->slot = i;
+		emit_one(x);
+	}
+	x->careful = false;
+	x_jmp(j, i);
+}
+
+/* The entry's frame, what any site found last, the stack, then the slow check. */
 static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
-	uint32_t found = skep_jit_label(j);
-	int i;
+	bool group = c->kind == COLD_GROUP;
+	uint32_t hit = skep_jit_label(j), stack = skep_jit_label(j), slow = skep_jit_label(j);
+	uint32_t found = skep_jit_label(j), bad = skep_jit_label(j);
 
-	compare_span(j, AT(lo), AT(span), c->len);
-	x_jcc(j, CC_BE, c->back);
-	compare_span(j, SPAN_AT(hit, c->write, start), SPAN_AT(hit, c->write, size), c->len);
-	x_jcc(j, CC_BE, found);
+	if (c->site >= 0)
+		x_mem(j, 0, true, 0x03, R11, VM, SITE_AT(c->site, start), false);
+	compare_entry(j, c, hit);
+	skep_jit_place(j, hit);
+	compare_span(j, HIT_AT(c->write, start), HIT_AT(c->write, size), c->len, stack);
+	x_jmp(j, found);
+	skep_jit_place(j, stack);
+	compare_span(j, AT(lo), AT(span), c->len, slow);
+	x_jmp(j, c->back);
+	skep_jit_place(j, slow);
 	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_const(j, R9, c->len);
-	x_call(j, x->check[c->write]);
-	/* What was found is good for this site, too. */
+	x_call(j, group ? x->find[c->write] : x->check[c->write]);
+	if (group)
+		x_jcc(j, CC_E, bad);
 	skep_jit_place(j, found);
-	for (i = 0; i < 2; i++) {
-		x_load(j, true, R9, VM, SPAN_AT(hit, c->write, start) + i * 8);
-		x_store(j, true, VM, SPAN_AT(site, c->site, start) + i * 8, R9);
-	}
-	x_jmp(j, c->back);
+	remember(j, c);
+	skep_jit_place(j, bad);
+	if (group)
+		each_by_itself(x, c);
 }
 
 /* The slice is used up.  Blinded immediates of the instruction wait in r11. */
@@ -381,7 +468,8 @@ static void cold_part(struct x86 *x)
 		x->j->slot = c.slot;
 		skep_jit_place(x->j, c.label);
 		switch ((enum skep_x86_cold)c.kind) {
-		case COLD_CHECK: cold_check(x, &c); break;
+		case COLD_CHECK:
+		case COLD_GROUP: cold_check(x, &c); break;
 		case COLD_ENTER: cold_enter(x, &c); break;
 		case COLD_LIMIT: cold_refill(x, &c); break;
 		case COLD_DEPTH: cold_fail(x, &c, (const void *)(uintptr_t)too_deep); break;
@@ -400,10 +488,7 @@ static void plan(struct x86 *x)
 	for (i = 0; i < prog->nr; i++) {
 		const struct skep_vm_insn *in = &prog->insns[i];
 
-		if (in->dst >= 6 && in->dst <= 9)
-			x->save |= (uint8_t)(1 << (in->dst - 6));
-		if (in->src >= 6 && in->src <= 9)
-			x->save |= (uint8_t)(1 << (in->src - 6));
+		x->save |= saves(in);
 		if (in->op == SKEP_VM_OP_TAIL_CALL)
 			x->tails = true;
 		else if (in->op == SKEP_OP_MAY_GOTO)
@@ -420,23 +505,29 @@ static void plan(struct x86 *x)
 void skep_jit_emit(struct skep_jit *j)
 {
 	struct x86 x = {.j = j};
+	int i;
 
 	plan(&x);
 	j->slot = 0;
 	x.fail = skep_jit_label(j);
 	x.check[0] = skep_jit_label(j);
 	x.check[1] = skep_jit_label(j);
+	x.find[0] = skep_jit_label(j);
+	x.find[1] = skep_jit_label(j);
 	x.packet = skep_jit_label(j);
 	x.zero = skep_jit_label(j);
 	stub(&x);
 	if (j->checked) {
-		check_thunk(&x, false);
-		check_thunk(&x, true);
+		for (i = 0; i < 2; i++) {
+			check_thunk(&x, i);
+			find_thunk(&x, i);
+		}
 		zero_thunk(&x);
 	}
 	packet_thunk(&x);
 	body(&x);
 	cold_part(&x);
+	j->nr_sites = x.nr_sites;
 }
 
 #endif

@@ -155,7 +155,7 @@
 	do { \
 		const struct skep_vm_insn *callee_ = (to); \
 \
-		if (!skep_vm_push(vm, i, r, i + 1)) \
+		if (!skep_vm_push(vm, i, r, callee_, i + 1)) \
 			goto failed; \
 		GO(callee_); \
 	} while (0)

@@ -25,9 +25,10 @@ void skep_vm_moved(struct skep_vm *vm)
 	unsigned int i;
 
 	vm->hit[0] = vm->hit[1] = none;
+	/* One byte further, or a longer access: not good. */
 	if (vm->checked && vm->prog && vm->prog->native)
-		for (i = 0; i < SKEP_VM_SITES; i++)
-			vm->site[i] = none;
+		for (i = 0; i < vm->prog->native->sites; i++)
+			vm->site[i] = (struct skep_vm_site){.start = none.start};
 }
 
 static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)
@@ -166,19 +167,25 @@ static void describe(const struct skep_vm *vm, uint64_t addr, uint64_t len, bool
 		snprintf(text, size, "not the program's memory");
 }
 
+bool skep_vm_find(struct skep_vm *vm, uint64_t addr, uint64_t len, bool write)
+{
+	uint64_t n = reach(vm, addr, write), start;
+
+	if (n < len)
+		return false;
+	start = begin_of(vm, addr, addr + n);
+	if (addr + n - start >= sizeof(uint64_t))
+		vm->hit[write] = (struct skep_vm_span){start, addr + n - start};
+	return true;
+}
+
 bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, uint64_t len,
 		   bool write)
 {
-	uint64_t n = reach(vm, addr, write);
 	char text[128];
 
-	if (n >= len) {
-		uint64_t start = begin_of(vm, addr, addr + n);
-
-		if (addr + n - start >= sizeof(uint64_t))
-			vm->hit[write] = (struct skep_vm_span){start, addr + n - start};
+	if (skep_vm_find(vm, addr, len, write))
 		return true;
-	}
 	describe(vm, addr, len, write, text, sizeof(text));
 	if (vm->err && !vm->failed) {
 		vm->err->addr = addr;

@@ -165,6 +165,59 @@ static bool is_map_addr(const struct skep_vm_prog *prog, uint64_t addr, bool val
 	return false;
 }
 
+static bool leaves_function(const struct skep_vm_insn *in, uint8_t kind)
+{
+	return in->op >= SKEP_OP_MAX || kind == SKEP_KIND_CALL || kind == SKEP_KIND_CALL_PC ||
+	       kind == SKEP_KIND_CALLX || kind == SKEP_KIND_CALL_KFUNC ||
+	       kind == SKEP_KIND_MAY_GOTO;
+}
+
+/* What is to be known of the function [start, end).  False: it jumps out of itself. */
+static bool look_at_function(struct skep_vm_prog *prog, uint32_t start, uint32_t end)
+{
+	uint8_t what = SKEP_VM_LEAF | SKEP_VM_FRAMELESS, kind = SKEP_KIND_EXIT;
+	uint32_t i;
+
+	for (i = start; i < end; i += 1 + (kind == SKEP_KIND_LDDW)) {
+		const struct skep_vm_insn *in = &prog->insns[i];
+		int64_t to = (int64_t)i + in->off;
+
+		kind = in->op < SKEP_OP_MAX ? skep_insn_table[in->op].kind : SKEP_KIND_CALL;
+		if ((kind == SKEP_KIND_COND || kind == SKEP_KIND_JA ||
+		     kind == SKEP_KIND_MAY_GOTO) &&
+		    (to < start || to >= end))
+			return false;
+		if (kind == SKEP_KIND_CALLX) /* to any of them */
+			return false;
+		if (leaves_function(in, kind))
+			what = 0;
+		if (in->dst == BPF_REG_10 || in->src == BPF_REG_10)
+			what &= (uint8_t)~SKEP_VM_FRAMELESS;
+	}
+	if (kind != SKEP_KIND_EXIT && kind != SKEP_KIND_JA)
+		return false;
+	/* The entry has a frame, whatever it is used for. */
+	if (start)
+		prog->is_func[start] |= what;
+	return true;
+}
+
+/* One that jumps into another makes all of them functions of which nothing is known. */
+static void look_at_functions(struct skep_vm_prog *prog)
+{
+	uint32_t start, end;
+
+	for (start = 0; start < prog->nr; start = end) {
+		for (end = start + 1; end < prog->nr && !prog->is_func[end]; end++)
+			;
+		if (look_at_function(prog, start, end))
+			continue;
+		for (start = 0; start < prog->nr; start++)
+			prog->is_func[start] &= SKEP_VM_FUNC;
+		return;
+	}
+}
+
 /*
  * Makes plain numbers of the addresses that stand where descriptors were,
  * which no well-formed program has (skep_insns_check).
@@ -220,6 +273,7 @@ static int decode_all(struct skep_vm_prog *prog, const struct bpf_insn *raw,
 			return refuse(&d, SKEP_E_INSN_JUMP, EINVAL,
 				      "the program does not end with exit or a jump back");
 	}
+	look_at_functions(prog);
 	return 0;
 }
 

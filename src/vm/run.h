@@ -54,6 +54,16 @@ typedef enum skep_vm_step skep_vm_runner(struct skep_vm *vm, uint64_t r[11],
 struct skep_vm_native {
 	skep_vm_runner *run;
 	void (*destroy)(struct skep_vm_native *native);
+	unsigned int sites; /* of vm->site[], that its checks use */
+};
+
+/* What struct skep_vm_prog says of each slot where a function begins. */
+enum {
+	SKEP_VM_FUNC = 1,
+	/* It ends in itself, calls nothing and counts no may_goto. */
+	SKEP_VM_LEAF = 2,
+	/* And does not name r10: it has no stack frame.  What it may touch is its caller's. */
+	SKEP_VM_FRAMELESS = 4,
 };
 
 struct skep_vm_prog {
@@ -66,7 +76,7 @@ struct skep_vm_prog {
 	uint32_t nr_maps;
 	uint32_t nr; /* slots */
 	struct skep_vm_insn *insns;
-	uint8_t *is_func; /* by slot: calls and code addresses may lead here */
+	uint8_t *is_func; /* by slot: not 0: calls and code addresses may lead here */
 	struct skep_vm_native *native; /* NULL: interpreted */
 };
 
@@ -83,7 +93,7 @@ struct skep_vm_hold {
 	struct skep_map *map;
 };
 
-#define SKEP_VM_SITES 32
+#define SKEP_VM_SITES 64
 /* What machine code, which counts at jumps back, pays for a call of a function of @n slots. */
 #define SKEP_VM_CALL_COST(n) (1 + (int32_t)((n) / 64))
 #define SKEP_VM_SLICE	     (1 << 18) /* instructions between two looks whether to go on */
@@ -92,14 +102,17 @@ struct skep_vm_span {
 	uint64_t start, size;
 };
 
+/* Where accesses of one site, all of one length, were good: from start to start + last. */
+struct skep_vm_site {
+	uint64_t start, last;
+};
+
 struct skep_vm {
 	const struct skep_vm_run *run; /* NULL: not running */
 	const struct skep_vm_prog *prog; /* of the current frame */
 	uint64_t lo, span; /* the stack that the current frame may touch */
 	struct skep_vm_span
 		hit[2]; /* what the last slow check found: [1] writable; at least 8 bytes */
-	/* The same for machine code, by site of the access: the lower half for reading. */
-	struct skep_vm_span site[SKEP_VM_SITES];
 	int64_t left; /* of this slice of the budget */
 	uint64_t rest; /* of the budget, after this slice */
 	_Atomic int stop; /* skep_vm_interrupt() */
@@ -112,6 +125,8 @@ struct skep_vm {
 	unsigned int cpu; /* of the run's environment */
 	uint64_t native_sp; /* where machine code unwinds to */
 	uint64_t random;
+	/* The same as hit[] for machine code, by site of the access. */
+	struct skep_vm_site site[SKEP_VM_SITES];
 	SKEP_VEC(struct skep_vm_hold) held;
 	SKEP_VEC(struct skep_vm_prog *) tails; /* programs entered by tail calls: references */
 	struct skep_vm_frame frames[SKEP_VM_FRAMES];
@@ -124,9 +139,9 @@ skep_vm_runner skep_vm_interp_checked, skep_vm_interp_trusted;
 /* For machine code: runs vm->prog from its start in the current frame, until that exits. */
 int skep_vm_finish_frame(struct skep_vm *vm, uint64_t r[11]);
 
-/* Enters a frame below the current one; false: none left, the run has failed at @pc. */
+/* Enters the function @func from @pc; false: no frame is left, the run has failed at @pc. */
 bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],
-		  const struct skep_vm_insn *ret);
+		  const struct skep_vm_insn *func, const struct skep_vm_insn *ret);
 /* Leaves it: restores r6 to r10 and the caller's program; where the caller goes on. */
 const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11]);
 
@@ -143,6 +158,9 @@ const struct skep_vm_insn *skep_vm_func(const struct skep_vm *vm, uint64_t addr)
 /* The slow access check.  False: the run has failed at @pc with E_RUN_ACCESS. */
 bool skep_vm_check(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, uint64_t len,
 		   bool write);
+
+/* The same for what comes together, without failing: false if not all of it is good. */
+bool skep_vm_find(struct skep_vm *vm, uint64_t addr, uint64_t len, bool write);
 
 /* Checks the arguments r1 to r5 against the helper's row.  False: the run has failed. */
 bool skep_vm_check_args(struct skep_vm *vm, const struct skep_vm_insn *pc, const uint64_t a[5]);

@@ -94,7 +94,7 @@ static void open_frame(struct skep_vm *vm)
 }
 
 bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],
-		  const struct skep_vm_insn *ret)
+		  const struct skep_vm_insn *func, const struct skep_vm_insn *ret)
 {
 	struct skep_vm_frame *frame;
 
@@ -107,6 +107,8 @@ bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[
 	frame->prog = vm->prog;
 	frame->ret = ret;
 	memcpy(frame->saved, &r[6], sizeof(frame->saved));
+	if (vm->prog->is_func[func - vm->prog->insns] & SKEP_VM_FRAMELESS)
+		return true;
 	open_frame(vm);
 	r[10] = vm->lo + SKEP_VM_STACK;
 	return true;
@@ -286,7 +288,7 @@ int skep_vm_call(struct skep_vm *vm, uint64_t addr, const uint64_t args[5], uint
 		vm->left -= SKEP_VM_CALL_COST(vm->prog->nr);
 	if (vm->left < 0 && !skep_vm_refill(vm, pc))
 		return -vm->failed;
-	if (!skep_vm_push(vm, pc, r, NULL))
+	if (!skep_vm_push(vm, pc, r, func, NULL))
 		return -vm->failed;
 	base = vm->depth;
 	ret = execute(vm, r, func, base);
