@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "base/vec.h"
 #include "vm/run.h"
@@ -87,8 +88,23 @@ const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uin
 /* A fresh label, to be placed with skep_jit_place(). */
 uint32_t skep_jit_label(struct skep_jit *j);
 void skep_jit_place(struct skep_jit *j, uint32_t label);
-void skep_jit_byte(struct skep_jit *j, uint8_t b);
-void skep_jit_u32(struct skep_jit *j, uint32_t v);
+/* Makes room for 8 more bytes; false: out of memory, nothing may be written. */
+bool skep_jit_room(struct skep_jit *j);
+
+static inline void skep_jit_byte(struct skep_jit *j, uint8_t b)
+{
+	if (j->len + 8 <= j->cap || skep_jit_room(j))
+		j->code[j->len++] = b;
+}
+
+static inline void skep_jit_u32(struct skep_jit *j, uint32_t v)
+{
+	if (j->len + 8 > j->cap && !skep_jit_room(j))
+		return;
+	memcpy(j->code + j->len, &v, 4);
+	j->len += 4;
+}
+
 void skep_jit_u64(struct skep_jit *j, uint64_t v);
 /* True if a jump ending @behind bytes from here can reach @label with one byte. */
 bool skep_jit_near(const struct skep_jit *j, uint32_t label, unsigned int behind);

@@ -24,14 +24,10 @@ struct code {
 	uint32_t at[]; /* offset of the code of each slot that is a function */
 };
 
-/* True if there is room for @n more bytes. */
-static bool room(struct skep_jit *j, size_t n)
+bool skep_jit_room(struct skep_jit *j)
 {
-	uint8_t *code;
+	uint8_t *code = j->oom ? NULL : realloc(j->code, j->cap * 2);
 
-	if (j->len + n <= j->cap)
-		return true;
-	code = j->oom ? NULL : realloc(j->code, j->cap * 2);
 	if (!code) {
 		j->oom = true;
 		return false;
@@ -39,20 +35,6 @@ static bool room(struct skep_jit *j, size_t n)
 	j->code = code;
 	j->cap *= 2;
 	return true;
-}
-
-void skep_jit_byte(struct skep_jit *j, uint8_t b)
-{
-	if (room(j, 1))
-		j->code[j->len] = b;
-	j->len++;
-}
-
-void skep_jit_u32(struct skep_jit *j, uint32_t v)
-{
-	if (room(j, 4))
-		memcpy(j->code + j->len, &v, 4);
-	j->len += 4;
 }
 
 void skep_jit_u64(struct skep_jit *j, uint64_t v)
@@ -344,7 +326,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	j.passes = SKEP_JIT_PASS_ALL & ~(opts ? opts->without : 0);
 	if (prog->native)
 		return 0;
-	j.cap = 4096 + (size_t)prog->nr * 512;
+	j.cap = 4096 + (size_t)prog->nr * 16;
 	j.cap_labels = prog->nr * 4 + 64;
 	j.code = malloc(j.cap);
 	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));

@@ -159,25 +159,25 @@ static bool computes(const struct skep_vm_insn *in)
 /* live[i]: registers that may still be read at the entry of slot @i. */
 static void find_live(const struct skep_jit *j, uint16_t *live)
 {
-	bool changed = true;
+	bool again;
 	uint32_t i;
 
 	memset(live, 0, (j->prog->nr + 1) * sizeof(*live));
-	while (changed) {
-		changed = false;
+	do {
+		again = false;
 		for (i = j->prog->nr; i-- > 0;) {
-			struct skep_jit_effect e = skep_jit_effect(j, &j->ir[i]);
-			uint16_t out = skep_jit_live_out(j, live, i), in;
+			const struct skep_vm_insn *in = &j->ir[i];
+			uint16_t out = skep_jit_live_out(j, live, i);
+			struct skep_jit_effect e = skep_jit_effect(j, in);
 
 			/* What only serves a result that nobody reads is not read either. */
-			if (computes(&j->ir[i]) && !(out & e.def))
-				in = out;
-			else
-				in = (uint16_t)((out & ~e.def) | e.use);
-			changed |= in != live[i];
-			live[i] = in;
+			if (!computes(in) || (out & e.def))
+				out = (uint16_t)((out & ~e.def) | e.use);
+			/* Only who jumps back to here has seen what was here before. */
+			again |= out != live[i] && (j->leader[i] & 2);
+			live[i] = out;
 		}
-	}
+	} while (again);
 }
 
 static bool same_block(const struct skep_jit *j, uint32_t first, uint32_t n)
@@ -384,16 +384,15 @@ int skep_jit_optimise(struct skep_jit *j)
 		free(live);
 		return -1;
 	}
-	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE)) {
+	if (j->passes & ~(unsigned int)SKEP_JIT_PASS_ALIGN)
 		find_live(j, live);
+	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE))
 		fuse(j, live);
-	}
-	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP)) {
-		find_live(j, live);
+	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP))
 		skep_jit_values(j, live);
-	}
 	if (j->passes & SKEP_JIT_PASS_LOOKUP) {
-		find_live(j, live);
+		if (j->checked) /* it says what to keep: by what is read now */
+			find_live(j, live);
 		direct_lookups(j, live);
 	}
 	if (j->passes & SKEP_JIT_PASS_LOOP)
