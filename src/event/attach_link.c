@@ -12,6 +12,7 @@
 #include <sys/utsname.h>
 
 #include "event/attach.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 #define ENOTSUPP 524 /* the kernel's own, unknown to strerror(3) */
@@ -86,6 +87,21 @@ int skep_attach_link(const struct skep_attach *a, struct skep_link_create *lc, c
 			 a->prog, what, config);
 }
 
+/* Kernels before 5.15: the event holds the program, and no cookie. */
+static int set_prog(const struct skep_attach *a, int event, uint64_t cookie, const char *what,
+		    struct skep_err *err)
+{
+	int ret;
+
+	if (cookie)
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "program '%s': %s: this kernel has no cookies for programs, which "
+				 "came with Linux 5.15",
+				 a->prog, what);
+	ret = skep_sys_set_prog(a->sys, event, a->prog_fd);
+	return ret < 0 ? skep_attach_refused(a, ret, what, err) : 0;
+}
+
 int skep_attach_with_cookie(const struct skep_attach *a, const struct skep_event *ev,
 			    uint64_t cookie, struct skep_links *links, const char *what,
 			    struct skep_err *err)
@@ -101,7 +117,11 @@ int skep_attach_with_cookie(const struct skep_attach *a, const struct skep_event
 		return ret;
 	lc.target = (uint32_t)event;
 	lc.perf_event.cookie = cookie;
-	return skep_attach_link(a, &lc, "5.15", "CONFIG_PERF_EVENTS", links, what, err);
+	ret = skep_attach_link(a, &lc, "5.15", "CONFIG_PERF_EVENTS", links, what, err);
+	if (ret != -EINVAL || skep_feature(a->sys, SKEP_FEATURE_PERF_LINK))
+		return ret;
+	skep_err_deinit(err);
+	return set_prog(a, event, cookie, what, err);
 }
 
 int skep_attach_to_event(const struct skep_attach *a, const struct skep_event *ev,

@@ -98,26 +98,3 @@ const char *skep_kconfig_get(const struct skep_kconfig *config, const char *name
 }
 
 /* Ubuntu and Debian release under one number what they build from a later one. */
-uint32_t skep_kernel_version(void)
-{
-	unsigned int a = 0, b = 0, c = 0;
-	const char *debian;
-	struct utsname uts;
-	FILE *f;
-	int n = 0;
-
-	f = fopen("/proc/version_signature", "re");
-	if (f) {
-		n = fscanf(f, "%*s %*s %u.%u.%u", &a, &b, &c);
-		fclose(f);
-	}
-	uname(&uts);
-	debian = strstr(uts.version, "Debian ");
-	if (n != 3 && debian)
-		n = sscanf(debian, "Debian %u.%u.%u", &a, &b, &c);
-	if (n != 3) {
-		c = 0;
-		n = sscanf(uts.release, "%u.%u.%u", &a, &b, &c);
-	}
-	return (a << 16) + (b << 8) + (c > 255 ? 255 : c);
-}

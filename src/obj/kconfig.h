@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/*
- * Private to src/obj: the kernel's configuration, for externs of .kconfig.
- */
+/* The kernel's configuration, for externs of .kconfig and for `skep feature`. */
 #ifndef SKEP_OBJ_KCONFIG_H
 #define SKEP_OBJ_KCONFIG_H
 
@@ -24,8 +22,5 @@ int skep_kconfig_open(struct skep_kconfig *config, const char *path, struct skep
 void skep_kconfig_deinit(struct skep_kconfig *config);
 /* The value as written ("y", "m", "1000", "\"text\""), or NULL: not set. */
 const char *skep_kconfig_get(const struct skep_kconfig *config, const char *name);
-
-/* The running kernel as LINUX_VERSION_CODE has it; the base release where a vendor counts on. */
-uint32_t skep_kernel_version(void);
 
 #endif

@@ -177,6 +177,8 @@ int skep_image_resolve(struct skep_load *load, struct skep_image *image, struct 
 			insn[1].imm = 0;
 			continue;
 		}
+		if (map->fd < 0 && skep_load_is_global(map->spec))
+			return skep_fail_globals(load, NULL, err);
 		if (map->fd < 0) {
 			poison(insn, relo->target);
 			continue;

@@ -14,6 +14,7 @@
 #include "btf/btf.h"
 #include "btf/core.h"
 #include "obj/load_int.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 /* The kernel wants names on the parameters of functions, and none extern. */
@@ -95,11 +96,21 @@ static void fix_types(struct skep_load *load, char *copy)
 	}
 }
 
+static int try_types(struct skep_load *load, const char *types, size_t len)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (uintptr_t)types;
+	attr.btf_size = len;
+	return skep_sys_bpf(load->sys, BPF_BTF_LOAD, &attr,
+			    offsetof(union bpf_attr, btf_log_level) + sizeof(attr.btf_log_level));
+}
+
 /* Not having types in the engine costs explanations, never the program. */
 void skep_load_types(struct skep_load *load)
 {
 	SKEP_AUTO_FREE char *copy = NULL;
-	union bpf_attr attr;
 	const void *raw;
 	size_t len;
 	int fd;
@@ -113,18 +124,21 @@ void skep_load_types(struct skep_load *load)
 		return;
 	memcpy(copy, raw, len);
 	fix_types(load, copy);
-	memset(&attr, 0, sizeof(attr));
-	attr.btf = (uintptr_t)copy;
-	attr.btf_size = len;
-	fd = skep_sys_bpf(load->sys, BPF_BTF_LOAD, &attr,
-			  offsetof(union bpf_attr, btf_log_level) + sizeof(attr.btf_log_level));
+	fd = try_types(load, copy, len);
 	if (fd == -EPERM && skep_load_raise_rlimit(load))
-		fd = skep_sys_bpf(load->sys, BPF_BTF_LOAD, &attr,
-				  offsetof(union bpf_attr, btf_log_level) +
-					  sizeof(attr.btf_log_level));
+		fd = try_types(load, copy, len);
 	load->btf_fd = fd < 0 ? -1 : fd;
 	/* Without permission the programs do not load either, and say why. */
-	if (fd < 0 && fd != -EPERM && fd != -EOPNOTSUPP)
+	if (fd >= 0 || fd == -EPERM || fd == -EOPNOTSUPP)
+		return;
+	if (!skep_feature(load->sys, SKEP_FEATURE_BTF)) {
+		skep_debug(load->sys->log, "%s: this kernel takes no types", load->obj->name);
+		return;
+	}
+	if (skep_adapt_btf(load, copy))
+		fd = try_types(load, copy, len);
+	load->btf_fd = fd < 0 ? -1 : fd;
+	if (fd < 0)
 		skep_warn(load->sys->log,
 			  "%s: the kernel does not take the object's types (%s): programs load "
 			  "without function and line information",

@@ -16,7 +16,7 @@
 struct skep_losses;
 struct skep_load_extern;
 
-/* What this kernel turned out not to take; found by trying, kept for the next try. */
+/* What this kernel turned out not to take; kept for the next program or map. */
 enum skep_drop {
 	SKEP_DROP_LINES = 1 << 0, /* line info */
 	SKEP_DROP_TYPES = 1 << 1, /* func info, BTF of programs */
@@ -37,6 +37,7 @@ struct skep_load {
 	bool *needed; /* functions that the programs to load reach */
 	SKEP_VEC(struct skep_obj_map) own_maps; /* indices from obj->nr_maps on */
 	unsigned int drop; /* enum skep_drop */
+	bool adapted; /* skep_adapt() has asked what this kernel lacks */
 	bool rlimit_raised;
 	int btf_fd; /* the object's types in the engine, -1: none */
 	struct skep_ktypes types; /* of the kernel it runs on and its modules, opened when needed */
@@ -120,6 +121,16 @@ void skep_image_deinit(struct skep_image *image);
 /* "file.c:12: text" of image instruction @insn into @buf, and line and file; false: not known. */
 bool skep_image_source(const struct skep_load *load, const struct skep_image *image, uint32_t insn,
 		       const char **file, const char **text, uint32_t *line);
+
+/* adapt.c, after a refusal only: asks the kernel what it lacks; true if anything changed. */
+bool skep_adapt(struct skep_load *load);
+bool skep_adapt_insns(struct skep_load *load, struct bpf_insn *insns, size_t n);
+/* True if the instructions use global variables, and the kernel has none. */
+bool skep_adapt_needs_globals(struct skep_load *load, const struct bpf_insn *insns, size_t n);
+/* The sentence for that; @prog NULL: the caller names the program. */
+int skep_fail_globals(struct skep_load *load, const char *prog, struct skep_err *err);
+/* adapt_btf.c: @copy is the object's BTF, changed in place. */
+bool skep_adapt_btf(struct skep_load *load, char *copy);
 
 /* load_btf.c */
 void skep_load_types(struct skep_load *load);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Creates the maps of an object, fills its data sections and freezes what is
- * constant.  The full form is tried first; what an old kernel does not know
- * (types, names, mapped arrays) is left away only once it refused.
+ * constant.  The full form is tried first; after a refusal types are left
+ * away, and then what this kernel turns out not to know (adapt.c).
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "obj/load_int.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name)
@@ -168,29 +169,40 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 	}
 }
 
+static bool is_form(int ret)
+{
+	/* -524: the kernel's ENOTSUPP, for kinds that take no types. */
+	return ret == -EINVAL || ret == -E2BIG || ret == -524;
+}
+
+/* Types are a map's own affair: without them it is tried, and they stay for others. */
+static int try_without_types(struct skep_load *load, const struct skep_obj_map *map, int inner_fd)
+{
+	unsigned int had = load->drop;
+	int ret;
+
+	load->drop |= SKEP_DROP_MAP_BTF;
+	ret = try_create(load, map, inner_fd);
+	load->drop = had;
+	return ret;
+}
+
 /* Descriptor of @map, or -errno with the sentence. */
 static int create_like(struct skep_load *load, const struct skep_obj_map *map, int inner_fd,
 		       struct skep_err *err)
 {
-	static const unsigned int steps[] = {
-		SKEP_DROP_MAP_BTF,
-		SKEP_DROP_MAP_BTF | SKEP_DROP_MMAP,
-		SKEP_DROP_MAP_BTF | SKEP_DROP_MMAP | SKEP_DROP_NAMES,
-	};
-	unsigned int had = load->drop;
-	int fd = try_create(load, map, inner_fd), ret = fd;
-	size_t i;
+	int fd = try_create(load, map, inner_fd), ret;
 
 	if (fd == -EPERM && skep_load_raise_rlimit(load))
-		ret = fd = try_create(load, map, inner_fd);
-	/* -524: the kernel's ENOTSUPP, for kinds that take no types. */
-	for (i = 0; i < SKEP_ARRAY_SIZE(steps) && (ret == -EINVAL || ret == -E2BIG || ret == -524);
-	     i++) {
-		load->drop = had | steps[i];
+		fd = try_create(load, map, inner_fd);
+	ret = fd;
+	if (is_form(ret))
+		ret = try_without_types(load, map, inner_fd);
+	if (is_form(ret) && skep_adapt(load)) {
 		ret = try_create(load, map, inner_fd);
+		if (is_form(ret))
+			ret = try_without_types(load, map, inner_fd);
 	}
-	/* Types are a map's own affair; the rest is the kernel's age. */
-	load->drop = ret < 0 ? had : load->drop & ~(~had & SKEP_DROP_MAP_BTF);
 	return ret < 0 ? fail_create(load, map,
 				     ret == -524  ? -EINVAL
 				     : fd == -524 ? ret
@@ -374,6 +386,11 @@ uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *sp
 	return load->obj->nr_maps + load->own_maps.len - 1;
 }
 
+static bool is_global(const struct skep_obj_map *map)
+{
+	return map->kind != SKEP_OBJ_MAP_PLAIN && map->kind != SKEP_OBJ_MAP_INTERNAL;
+}
+
 int skep_load_maps(struct skep_load *load, struct skep_err *err)
 {
 	struct skep_loaded *loaded = load->loaded;
@@ -397,6 +414,11 @@ int skep_load_maps(struct skep_load *load, struct skep_err *err)
 		if (map->spec->skip || (i < load->obj->nr_maps && load->ops[i].err.tag))
 			continue;
 		map->fd = create_or_share(load, map->spec, &shared, err);
+		if (map->fd < 0 && is_global(map->spec) &&
+		    !skep_feature(load->sys, SKEP_FEATURE_GLOBAL_DATA)) {
+			skep_err_deinit(err); /* the programs that use it say so */
+			continue;
+		}
 		if (map->fd < 0)
 			return map->fd;
 		if (map->spec->type == BPF_MAP_TYPE_ARENA)

@@ -4,7 +4,7 @@
  *
  * The first try carries everything the kernel may want to know and no log
  * buffer; only a refusal is repeated with one, to tell why.  A kernel too old
- * for part of the description gets less of it.
+ * for part of it gets what it knows (adapt.c).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ struct log {
 struct attempt {
 	struct skep_load *load;
 	const struct skep_obj_func *func;
-	const struct skep_image *image;
+	struct skep_image *image;
 	int attach_btf_id, attach_btf_fd;
 	unsigned int log_level;
 	struct log log;
@@ -57,6 +57,9 @@ static int try_load(struct attempt *t)
 		attr->insn_cnt = image->insns.len;
 		attr->license = (uintptr_t)load->obj->license;
 		attr->kern_version = load->obj->kern_version;
+		/* Kernels before 5.0, which have no types of functions, want theirs at kprobes. */
+		if (!attr->kern_version && load->drop & SKEP_DROP_TYPES)
+			attr->kern_version = skep_kernel_version();
 		attr->prog_flags = t->func->prog_flags;
 		if (!(load->drop & SKEP_DROP_ATTACH_TYPE))
 			attr->expected_attach_type = t->func->attach_type;
@@ -127,29 +130,29 @@ static bool is_about_info(const struct attempt *t)
 	return false;
 }
 
-/* Leaves one more thing away; false: there is nothing left. */
-static bool step_down(struct skep_load *load, const struct skep_obj_func *func)
+/* Leaves one more thing about the program away; false: there is nothing left. */
+static bool drop_info(struct attempt *t)
 {
-	static const struct {
-		unsigned int drop;
-		const char *what;
-	} steps[] = {
-		{SKEP_DROP_LINES, "line information"},
-		{SKEP_DROP_TYPES, "function information"},
-		{SKEP_DROP_NAMES, "names"},
-		{SKEP_DROP_ATTACH_TYPE, "the expected attach type"},
-	};
-	size_t i;
+	struct skep_load *load = t->load;
+	unsigned int drop = load->drop & SKEP_DROP_LINES ? SKEP_DROP_TYPES : SKEP_DROP_LINES;
 
-	for (i = 0; i < SKEP_ARRAY_SIZE(steps); i++) {
-		if (load->drop & steps[i].drop)
-			continue;
-		load->drop |= steps[i].drop;
-		skep_debug(load->sys->log, "%s: program '%s': trying without %s", load->obj->name,
-			   func->name, steps[i].what);
-		return true;
-	}
-	return false;
+	if (!is_about_info(t))
+		return false;
+	load->drop |= drop;
+	skep_debug(load->sys->log, "%s: program '%s': trying without %s information",
+		   load->obj->name, t->func->name, drop == SKEP_DROP_LINES ? "line" : "function");
+	return true;
+}
+
+/* What was refused with @ret is fitted to an older kernel; true: it looks different now. */
+static bool adapt(struct attempt *t, int ret)
+{
+	bool said = t->log.text && t->log.text[0] && !is_about_info(t);
+
+	if (!said)
+		return (ret == -EINVAL || ret == -E2BIG) && skep_adapt(t->load);
+	return strstr(t->log.text, "func") &&
+	       skep_adapt_insns(t->load, t->image->insns.data, t->image->insns.len);
 }
 
 /* A refusal without a log: of the call, not of the verifier. */
@@ -185,38 +188,46 @@ static int fail_load(struct skep_load *load, const struct skep_obj_func *func,
 	}
 }
 
+/* One sentence for what is in the log, or for the refusal @ret itself. */
+static void fail_image(struct attempt *t, int ret, struct skep_err *err)
+{
+	struct skep_load *load = t->load;
+	bool said = t->log.text && t->log.text[0] && !is_about_info(t);
+
+	if (said && strstr(t->log.text, "ld_imm64") &&
+	    skep_adapt_needs_globals(load, t->image->insns.data, t->image->insns.len))
+		skep_fail_globals(load, t->func->name, err);
+	else if (said)
+		skep_load_explain(load, t->image, t->func, ret, t->log.text, err);
+	else
+		fail_load(load, t->func, t->image, ret, err);
+}
+
 /* Loads @t's program: a descriptor, or -errno with the reason in @err. */
 static int load_image(struct attempt *t, struct skep_err *err)
 {
 	struct skep_load *load = t->load;
-	unsigned int had = load->drop;
-	int fd, first = 0;
+	unsigned int had;
+	int fd;
 
 	for (;;) {
 		fd = t->log_level ? try_logged(t) : try_load(t);
 		if (fd == -EPERM && skep_load_raise_rlimit(load))
 			continue;
-		if (fd >= 0)
-			return fd;
-		if (!t->log_level && fd != -EPERM && fd != -EOPNOTSUPP)
+		if (fd < 0 && !t->log_level && fd != -EPERM && fd != -EOPNOTSUPP)
 			fd = try_logged(t);
-		if (fd >= 0)
-			return fd;
-		if (!first)
-			first = fd;
-		if (t->log.text && t->log.text[0] && !is_about_info(t)) {
-			skep_load_explain(load, t->image, t->func, fd, t->log.text, err);
+		if (fd >= 0 || !adapt(t, fd))
 			break;
-		}
-		if ((fd != -EINVAL && fd != -E2BIG && !(t->log.text && t->log.text[0])) ||
-		    !step_down(load, t->func)) {
-			fail_load(load, t->func, t->image, first, err);
-			break;
-		}
 	}
+	had = load->drop;
+	while (fd < 0 && drop_info(t))
+		fd = try_logged(t);
+	if (fd >= 0)
+		return fd;
+	fail_image(t, fd, err);
 	/* It was not the description: other programs get all of theirs. */
 	load->drop = had;
-	return first;
+	return fd;
 }
 
 /* The whole log for -v: all of it, whether the program was loaded or not. */
@@ -276,6 +287,8 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	if (ret < 0)
 		return ret;
 	ret = load_image(&t, err);
+	/* What the engine was given in the end. */
+	memcpy(prog->insns, image.insns.data, image.insns.len * sizeof(*image.insns.data));
 	keep_log(prog, &t);
 	if (ret < 0)
 		return ret;

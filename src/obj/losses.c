@@ -15,6 +15,7 @@
 #include "isa/uapi.h"
 #include "obj/edit.h"
 #include "obj/load_int.h"
+#include "sys/feature.h"
 
 struct site {
 	struct skep_loss loss;
@@ -169,7 +170,7 @@ static int find_sites(struct skep_load *load, uint32_t index, struct skep_err *e
 int skep_losses_prepare(struct skep_load *load, struct skep_err *err)
 {
 	struct skep_obj_map spec = {
-		.name = "skep.losses", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .max_entries = 1};
+		.name = "skep_losses", .type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .max_entries = 1};
 	struct skep_losses *losses;
 	const struct site *site;
 	uint32_t i;
@@ -188,6 +189,15 @@ int skep_losses_prepare(struct skep_load *load, struct skep_err *err)
 	losses->map = SKEP_NO_MAP;
 	if (!losses->sites.len)
 		return 0;
+	/* The counters are global variables, raised by instructions of Linux 5.1. */
+	if (!skep_feature(load->sys, SKEP_FEATURE_GLOBAL_DATA)) {
+		skep_warn(load->sys->log,
+			  "%s: what full maps and buffers refuse is not counted: this kernel has "
+			  "no global variables",
+			  load->obj->name);
+		losses->sites.len = 0;
+		return 0;
+	}
 	spec.value_size = 8 * losses->sites.len;
 	losses->map = skep_load_own_map(load, &spec);
 	if (losses->map == SKEP_NO_MAP)

@@ -102,7 +102,7 @@ long skep_scope_insns(const struct skep_load *load, const struct skep_obj_func *
 int skep_scope_prepare(struct skep_load *load, struct skep_err *err)
 {
 	struct skep_obj_map spec = {
-		.name = "skep.scope",
+		.name = "skep_scope",
 		.type = BPF_MAP_TYPE_HASH,
 		.key_size = 4,
 		.value_size = 1,
@@ -133,7 +133,7 @@ int skep_scope_prepare(struct skep_load *load, struct skep_err *err)
 static int start(struct skep_load *load, struct bpf_insn *insns, uint32_t n, const uint32_t *at,
 		 uint32_t nr_at, const char *tracepoint, int *fd, struct skep_err *err)
 {
-	struct skep_attach attach = {.sys = load->sys, .prog = "skep.scope", .pid = -1};
+	struct skep_attach attach = {.sys = load->sys, .prog = "skep_scope", .pid = -1};
 	union bpf_attr attr;
 	uint32_t i;
 
@@ -147,7 +147,7 @@ static int start(struct skep_load *load, struct bpf_insn *insns, uint32_t n, con
 	attr.insn_cnt = n;
 	attr.license = (uintptr_t) "BSD";
 	if (!(load->drop & SKEP_DROP_NAMES))
-		skep_load_name(attr.prog_name, "skep.scope");
+		skep_load_name(attr.prog_name, "skep_scope");
 	*fd = skep_sys_bpf(load->sys, BPF_PROG_LOAD, &attr, offsetof(union bpf_attr, prog_ifindex));
 	if (*fd < 0)
 		return skep_fail(err, SKEP_E_PROG_LOAD, -*fd, "%s",

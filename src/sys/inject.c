@@ -90,6 +90,13 @@ static int inject_close(struct skep_sys *sys, int fd)
 	return passed(in, in->inner->ops->close(in->inner, fd));
 }
 
+static int inject_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
+{
+	struct injector *in = (struct injector *)sys;
+
+	return passed(in, skep_sys_set_prog(in->inner, event_fd, prog_fd));
+}
+
 static int inject_spawn(struct skep_sys *sys, struct skep_command *cmd)
 {
 	struct injector *in = (struct injector *)sys;
@@ -128,6 +135,7 @@ static const struct skep_sys_ops inject_ops = {
 	.note = inject_note,
 	.read = inject_read,
 	.close = inject_close,
+	.set_prog = inject_set_prog,
 	.spawn = inject_spawn,
 	.release = inject_release,
 	.reap = inject_reap,

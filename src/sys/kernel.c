@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -314,6 +315,12 @@ static void kernel_destroy(struct skep_sys *sys)
 	free(k);
 }
 
+static int kernel_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
+{
+	sys->why[0] = '\0';
+	return ioctl(event_fd, PERF_EVENT_IOC_SET_BPF, prog_fd) < 0 ? -errno : 0;
+}
+
 static const struct skep_sys_ops kernel_ops = {
 	.name = "kernel",
 	.bpf = kernel_bpf,
@@ -323,6 +330,7 @@ static const struct skep_sys_ops kernel_ops = {
 	.watch = kernel_watch,
 	.read = kernel_read,
 	.close = kernel_close,
+	.set_prog = kernel_set_prog,
 	.spawn = kernel_spawn,
 	.release = kernel_release,
 	.reap = kernel_reap,

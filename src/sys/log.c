@@ -254,6 +254,15 @@ static int log_close(struct skep_sys *sys, int fd)
 	return (int)told(l, &buf, l->inner->ops->close(l->inner, fd));
 }
 
+static int log_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
+{
+	struct logger *l = (struct logger *)sys;
+	struct skep_buf buf = SKEP_BUF_INIT;
+
+	skep_buf_printf(&buf, "set_prog(%d, %d)", event_fd, prog_fd);
+	return (int)told(l, &buf, skep_sys_set_prog(l->inner, event_fd, prog_fd));
+}
+
 static int log_spawn(struct skep_sys *sys, struct skep_command *cmd)
 {
 	struct logger *l = (struct logger *)sys;
@@ -304,6 +313,7 @@ static const struct skep_sys_ops log_ops = {
 	.note = log_note,
 	.read = log_read,
 	.close = log_close,
+	.set_prog = log_set_prog,
 	.spawn = log_spawn,
 	.release = log_release,
 	.reap = log_reap,

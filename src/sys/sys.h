@@ -145,6 +145,12 @@ struct skep_sys_ops {
 	void (*note)(struct skep_sys *sys, int fd, uint32_t insn, const char *text);
 
 	/*
+	 * Runs program @prog_fd at event @event_fd until that is closed: what
+	 * LINK_CREATE does since 5.15.  NULL: the engine always has links.
+	 */
+	int (*set_prog)(struct skep_sys *sys, int event_fd, int prog_fd);
+
+	/*
 	 * Starts @cmd and holds it before its exec: no system call of the
 	 * command itself has been made yet.  Sets cmd->pid.
 	 */
@@ -169,6 +175,8 @@ struct skep_sys {
 	const uint64_t *faults;
 	/* The sentence that goes with the last -EOPNOTSUPP or -EPERM, or "". */
 	char why[512];
+	/* What was asked of it so far, and the answers: bits of feature.h's. */
+	uint64_t asked, there;
 };
 
 /* NULL-safe. */
@@ -213,6 +221,12 @@ static inline void skep_sys_note(struct skep_sys *sys, int fd, uint32_t insn, co
 		sys->ops->note(sys, fd, insn, text);
 }
 
+/* -EOPNOTSUPP of an engine that has links for it. */
+static inline int skep_sys_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
+{
+	return sys->ops->set_prog ? sys->ops->set_prog(sys, event_fd, prog_fd) : -EOPNOTSUPP;
+}
+
 /* Closes an engine's descriptor; does nothing for negative ones. */
 static inline void skep_sys_close(struct skep_sys *sys, int fd)
 {
@@ -222,6 +236,9 @@ static inline void skep_sys_close(struct skep_sys *sys, int fd)
 
 /* CPUs that per-CPU maps have values for: /sys/devices/system/cpu/possible. */
 int skep_nr_cpus(void);
+
+/* The running kernel as LINUX_VERSION_CODE has it; the base release where a vendor counts on. */
+uint32_t skep_kernel_version(void);
 
 /* The engines. */
 struct skep_sys *skep_sys_kernel_create(struct skep_log *log);

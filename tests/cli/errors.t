@@ -82,7 +82,7 @@ SEC("tracepoint/syscalls/sys_enter_openat")
 int wild(unsigned long *args) { return *(int *)args[2]; }
 """), "--", "true"], 3, r"wild.bpf.c:6: .*mem access.*bpf_probe_read_user", "kernel: a rejected "
                           "program: source line, reason, what helps", who)
-        ok("skep.scope" not in err and "r1 = *(u64 *)(r1 +16)" in err,
+        ok("skep_scope" not in err and "r1 = *(u64 *)(r1 +16)" in err,
            "... the path is the program's own", err)
         expect(on + [source("gpl", HEAD.replace("Dual BSD/GPL", "BSD") + """
 SEC("tracepoint/syscalls/sys_enter_openat") int gpl(void *c) { bpf_printk("x"); return 0; }

@@ -3,7 +3,8 @@
  * What skep hands to the kernel for an object, in the words of oracle.c, for
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
  * map it refuses (0 entries: the tool sets them before loading) becomes a
- * placeholder.  With -q nothing is printed: bench/run's job "corpus".
+ * placeholder.  With -q nothing is printed: bench/run's job "corpus".  With
+ * -k VERSION the kernel behaves like that one, for old.t.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include "base/vec.h"
 #include "isa/uapi.h"
 #include "obj/load.h"
+#include "old.h"
 #include "sys/sys.h"
 
 struct lenient {
@@ -35,7 +37,7 @@ static int lenient_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsi
 	if (ret >= 0)
 		return ret;
 	/* Only what the smallest description of the map does not mend. */
-	if (cmd == BPF_MAP_CREATE && !*attr->map_name)
+	if (cmd == BPF_MAP_CREATE && !attr->btf_fd)
 		return memfd_create("placeholder", MFD_CLOEXEC);
 	if (cmd == BPF_MAP_UPDATE_ELEM || cmd == BPF_MAP_FREEZE)
 		return 0;
@@ -154,6 +156,36 @@ static long peak_kib(void)
 	return kib;
 }
 
+static void tell(const struct old_count *c)
+{
+	printf("given: types %u programs %u functions %u lines %u names %u maps %u events %u\n",
+	       c->types, c->progs, c->func_info, c->line_info, c->prog_names, c->map_names,
+	       c->set_prog);
+}
+
+/* loader -k VERSION OBJECT: a kernel like VERSION, whose refusals come before the placeholders. */
+static int load_old(struct skep_sys *lenient, const char *version, const char *path)
+{
+	struct skep_sys *old = old_create(lenient, version);
+
+	if (!old)
+		return 1;
+	load(old, path, false);
+	tell(old_count(old));
+	skep_sys_destroy(old);
+	return 0;
+}
+
+static void lenient_destroy(struct skep_sys *sys)
+{
+	skep_sys_destroy(((struct lenient *)sys)->inner);
+}
+
+static int lenient_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
+{
+	return skep_sys_set_prog(((struct lenient *)sys)->inner, event_fd, prog_fd);
+}
+
 int main(int argc, char **argv)
 {
 	bool quiet = argc > 1 && !strcmp(argv[1], "-q");
@@ -169,7 +201,11 @@ int main(int argc, char **argv)
 	lenient.ops.bpf = lenient_bpf;
 	lenient.ops.event = lenient_event;
 	lenient.ops.close = lenient_close;
+	lenient.ops.set_prog = lenient_set_prog;
+	lenient.ops.destroy = lenient_destroy;
 	lenient.sys.ops = &lenient.ops;
+	if (argc == 4 && !strcmp(argv[1], "-k"))
+		return load_old(&lenient.sys, argv[2], argv[3]);
 	for (i = 1 + quiet; i < argc; i++)
 		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet) != 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
