@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "obj/load_int.h"
 #include "sys/feature.h"
+#include "sys/names.h"
 #include "sys/uapi.h"
 
 void skep_load_name(char out[BPF_OBJ_NAME_LEN], const char *name)
@@ -136,6 +137,13 @@ static const char *why_invalid(const struct skep_obj_map *map)
 	return "the engine does not know its type, or not with these flags and sizes";
 }
 
+static const char *type_name(uint32_t type)
+{
+	const char *name = skep_name(SKEP_NAME_MAP_TYPE, type);
+
+	return name ? name : "unknown";
+}
+
 static int fail_create(struct skep_load *load, const struct skep_obj_map *map, int ret,
 		       struct skep_err *err)
 {
@@ -150,6 +158,10 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s: map '%s': %s", file,
 				 map->name, *why ? why : "this kind of map is not supported");
 	case EINVAL:
+		if (!skep_feature_map_type(load->sys, map->type))
+			return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
+					 "%s: map '%s': there are no maps of its type here (%s)",
+					 file, map->name, type_name(map->type));
 		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %u)", file,
 				 map->name, why_invalid(map), map->type);
 	case E2BIG:
@@ -386,9 +398,10 @@ uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *sp
 	return load->obj->nr_maps + load->own_maps.len - 1;
 }
 
+/* Variables, constants and strings; and .kconfig. */
 static bool is_global(const struct skep_obj_map *map)
 {
-	return map->kind != SKEP_OBJ_MAP_PLAIN && map->kind != SKEP_OBJ_MAP_INTERNAL;
+	return map->init;
 }
 
 int skep_load_maps(struct skep_load *load, struct skep_err *err)

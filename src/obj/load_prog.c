@@ -14,6 +14,7 @@
 #include "event/target.h"
 #include "isa/uapi.h"
 #include "obj/load_int.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 #define LOG_FIRST (64u << 10)
@@ -122,7 +123,8 @@ static bool is_about_info(const struct attempt *t)
 					    "bpf_line_info", "Invalid insn_off in func"};
 	size_t i;
 
-	if (t->load->btf_fd < 0 || !t->image->func_info.len || t->load->drop & SKEP_DROP_TYPES)
+	if (!t->log.text || t->load->btf_fd < 0 || !t->image->func_info.len ||
+	    t->load->drop & SKEP_DROP_TYPES)
 		return false;
 	for (i = 0; i < SKEP_ARRAY_SIZE(words); i++)
 		if (strstr(t->log.text, words[i]))
@@ -160,6 +162,7 @@ static int fail_load(struct skep_load *load, const struct skep_obj_func *func,
 		     const struct skep_image *image, int ret, struct skep_err *err)
 {
 	const char *why = load->sys->why, *file = load->obj->name;
+	const struct skep_feature_prog prog = {.type = func->prog_type};
 
 	switch (-ret) {
 	case EPERM:
@@ -178,6 +181,12 @@ static int fail_load(struct skep_load *load, const struct skep_obj_func *func,
 				 "takes 1000000, and 4096 from users without CAP_BPF)",
 				 file, func->name, image->insns.len);
 	case EINVAL:
+		if (!skep_feature_prog_type(load->sys, &prog))
+			return skep_fail(
+				err, SKEP_E_UNSUPPORTED, EINVAL,
+				"%s: program '%s': this kernel has no programs of the kind "
+				"'%s'",
+				file, func->name, func->sec);
 		return skep_fail(err, SKEP_E_PROG_LOAD, EINVAL,
 				 "%s: program '%s': the kernel refuses programs of the kind '%s' "
 				 "as they stand, without saying more",

@@ -484,7 +484,7 @@ int skep_feature_map_type(struct skep_sys *sys, uint32_t type)
 		      : skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, SIZE_TO(map_extra));
 	skep_sys_close(sys, inner);
 	skep_sys_close(sys, btf);
-	/* -524, the kernel's ENOTSUPP: the type of the value is no struct_ops, the map's is known. */
+	/* -524, the kernel's ENOTSUPP: the value is no struct_ops, the type of map is known. */
 	if (type == BPF_MAP_TYPE_STRUCT_OPS && (ret == -524 || ret == -ENOENT))
 		return 1;
 	return known(sys, ret);

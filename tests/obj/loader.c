@@ -4,7 +4,7 @@
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
  * map it refuses (0 entries: the tool sets them before loading) becomes a
  * placeholder.  With -q nothing is printed: bench/run's job "corpus".  With
- * -k VERSION the kernel behaves like that one, for old.t.
+ * -k VERSION (4.14 to 5.15, or 6.18: any) the kernel behaves like that one, for old.t.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -107,7 +107,7 @@ static void attach(struct skep_loaded *loaded, struct skep_loaded_prog *p)
 	skep_err_deinit(&err);
 }
 
-static int load(struct skep_sys *sys, const char *path, bool quiet)
+static int load(struct skep_sys *sys, const char *path, bool quiet, bool attached)
 {
 	struct skep_load_opts opts = {.sz = sizeof(opts)};
 	struct skep_err err = SKEP_ERR_INIT;
@@ -132,7 +132,7 @@ static int load(struct skep_sys *sys, const char *path, bool quiet)
 		if (!quiet && (loaded->progs[i].insns || loaded->progs[i].err.err))
 			print_prog(loaded, &loaded->progs[i]);
 	}
-	for (i = 0; loaded && !quiet && i < loaded->nr_progs; i++)
+	for (i = 0; loaded && attached && i < loaded->nr_progs; i++)
 		if (loaded->progs[i].fd >= 0)
 			attach(loaded, &loaded->progs[i]);
 	skep_loaded_destroy(loaded);
@@ -163,14 +163,17 @@ static void tell(const struct old_count *c)
 	       c->set_prog);
 }
 
-/* loader -k VERSION OBJECT: a kernel like VERSION, whose refusals come before the placeholders. */
-static int load_old(struct skep_sys *lenient, const char *version, const char *path)
+/*
+ * loader -k VERSION OBJECT: a kernel like VERSION, whose refusals come before
+ * the placeholders; -K does not attach.
+ */
+static int load_old(struct skep_sys *lenient, const char *version, const char *path, bool attached)
 {
 	struct skep_sys *old = old_create(lenient, version);
 
 	if (!old)
 		return 1;
-	load(old, path, false);
+	load(old, path, false, attached);
 	tell(old_count(old));
 	skep_sys_destroy(old);
 	return 0;
@@ -204,10 +207,10 @@ int main(int argc, char **argv)
 	lenient.ops.set_prog = lenient_set_prog;
 	lenient.ops.destroy = lenient_destroy;
 	lenient.sys.ops = &lenient.ops;
-	if (argc == 4 && !strcmp(argv[1], "-k"))
-		return load_old(&lenient.sys, argv[2], argv[3]);
+	if (argc == 4 && !strcasecmp(argv[1], "-k"))
+		return load_old(&lenient.sys, argv[2], argv[3], argv[1][1] == 'k');
 	for (i = 1 + quiet; i < argc; i++)
-		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet) != 0;
+		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet, !quiet) != 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,

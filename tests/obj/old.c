@@ -40,6 +40,7 @@ static const struct version versions[] = {
 	 BPF_PROG_TYPE_SK_LOOKUP, BTF_KIND_DATASEC, BPF_XDP, 0x1fff, 0x1f},
 	{"5.15", 0x050f, 128, 128, 64, 28, 48, BPF_PROG_BIND_MAP, BPF_MAP_TYPE_TASK_STORAGE,
 	 BPF_PROG_TYPE_SYSCALL, BTF_KIND_FLOAT, BPF_PERF_EVENT, 0x1fff, 0x1f},
+	{"6.18", 0x0612, 256, 256, 256, 256, 256, 255, 255, 255, 255, 255, ~0u, ~0u},
 };
 /* clang-format on */
 
@@ -127,6 +128,8 @@ static int check_insns(const struct old *o, const union bpf_attr *attr)
 			return complain(attr,
 					insns[i].code == (BPF_LD | BPF_IMM | BPF_DW)
 						? "unrecognized bpf_ld_imm64 insn\n"
+					: insns[i].code == (BPF_JMP | BPF_CALL)
+						? "BPF_CALL uses reserved fields\n"
 						: "unknown opcode %02x\n",
 					insns[i].code);
 		if (insns[i].code == (BPF_LD | BPF_IMM | BPF_DW)) {
@@ -135,8 +138,9 @@ static int check_insns(const struct old *o, const union bpf_attr *attr)
 		}
 		if (insns[i].code != (BPF_JMP | BPF_CALL) || insns[i].src_reg)
 			continue;
+		/* Numbers of no helper are CO-RE's poison, which nobody reaches. */
 		helper = skep_helper_find((uint32_t)insns[i].imm);
-		if (!helper || helper->since > o->v->number)
+		if (helper && helper->since > o->v->number)
 			return complain(attr, "invalid func unknown#%d\n", insns[i].imm);
 	}
 	return 0;
@@ -190,9 +194,10 @@ static int check_btf(const struct old *o, const union bpf_attr *attr)
 			return -EINVAL;
 		if (kind == BTF_KIND_FUNC && BTF_INFO_VLEN(t->info) && o->v->number < 0x0506)
 			return -EINVAL;
-		if (kind == BTF_KIND_ENUM && BTF_INFO_KFLAG(t->info))
+		if (kind == BTF_KIND_ENUM && BTF_INFO_KFLAG(t->info) && o->v->number < 0x0600)
 			return -EINVAL;
-		if (kind == BTF_KIND_DATASEC && strings[t->name_off] == '?')
+		if (kind == BTF_KIND_DATASEC && strings[t->name_off] == '?' &&
+		    o->v->number < 0x0609)
 			return -EINVAL;
 		at += sizeof(*t) + tail(t);
 	}
@@ -229,7 +234,8 @@ static int old_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsigned
 	ret = passed(o, o->inner->ops->bpf(o->inner, cmd, attr, size));
 	if (ret < 0)
 		return ret;
-	o->count.types += cmd == BPF_BTF_LOAD;
+	/* Probes are smaller than any object's types. */
+	o->count.types += cmd == BPF_BTF_LOAD && attr->btf_size > 256;
 	if (cmd == BPF_MAP_CREATE && size > 28)
 		o->count.map_names += attr->map_name[0] != 0;
 	if (cmd == BPF_PROG_LOAD) {
