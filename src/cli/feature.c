@@ -212,7 +212,7 @@ static void put_features(struct json_object *top, const struct feature_answers *
 	const struct skep_feature_def *def;
 	struct section s;
 	uint32_t g, i;
-	char id[64], name[64], text[160];
+	char id[80], name[64], text[160];
 
 	for (g = 0; g < SKEP_ARRAY_SIZE(groups); g++) {
 		s = begin(top, groups[g].id, groups[g].title, "");

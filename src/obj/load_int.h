@@ -138,6 +138,8 @@ int skep_load_core(struct skep_load *load, struct skep_err *err);
 
 /* load_map.c */
 int skep_load_maps(struct skep_load *load, struct skep_err *err);
+/* Variables, constants and strings; and .kconfig. */
+bool skep_load_is_global(const struct skep_obj_map *map);
 /* The index of a new map of skep's own; its init (if any) is @value_size bytes of the arena. */
 uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *spec);
 /* For kernels before 5.11, which count BPF memory as locked; true the first time. */

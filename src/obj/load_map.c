@@ -398,10 +398,9 @@ uint32_t skep_load_own_map(struct skep_load *load, const struct skep_obj_map *sp
 	return load->obj->nr_maps + load->own_maps.len - 1;
 }
 
-/* Variables, constants and strings; and .kconfig. */
-static bool is_global(const struct skep_obj_map *map)
+bool skep_load_is_global(const struct skep_obj_map *map)
 {
-	return map->init;
+	return map->init && map->kind != SKEP_OBJ_MAP_PLAIN && map->kind != SKEP_OBJ_MAP_STRUCT_OPS;
 }
 
 int skep_load_maps(struct skep_load *load, struct skep_err *err)
@@ -427,7 +426,7 @@ int skep_load_maps(struct skep_load *load, struct skep_err *err)
 		if (map->spec->skip || (i < load->obj->nr_maps && load->ops[i].err.tag))
 			continue;
 		map->fd = create_or_share(load, map->spec, &shared, err);
-		if (map->fd < 0 && is_global(map->spec) &&
+		if (map->fd < 0 && skep_load_is_global(map->spec) &&
 		    !skep_feature(load->sys, SKEP_FEATURE_GLOBAL_DATA)) {
 			skep_err_deinit(err); /* the programs that use it say so */
 			continue;

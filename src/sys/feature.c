@@ -388,7 +388,7 @@ PROBE_INSNS(bounded_loops, MOV_K(0, 10),
 	    {.code = BPF_JMP | BPF_JNE | BPF_K, .dst_reg = 0, .off = -2}, EXIT)
 PROBE_INSNS(v2, MOV_K(0, 0), JUMP(BPF_JMP, BPF_JLT, 1), MOV_K(0, 1), EXIT)
 PROBE_INSNS(v3, MOV_K(0, 0), JUMP(BPF_JMP32, BPF_JLT, 1), MOV_K(0, 1), EXIT)
-PROBE_INSNS(v4, MOV_K(0, 0), {.code = BPF_JMP32 | BPF_JA, .imm = 1}, MOV_K(0, 1), EXIT)
+PROBE_INSNS(v4, MOV_K(0, 0), {.code = BPF_ALU64 | BPF_MOV | BPF_X, .off = 8}, EXIT)
 PROBE_INSNS(atomics, MOV_K(0, 1), {.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8},
 	    {.code = BPF_STX | BPF_ATOMIC | BPF_DW,
 	     .dst_reg = 10,
@@ -444,7 +444,7 @@ static void describe(union bpf_attr *attr, uint32_t type)
 		attr->key_size = attr->value_size = 0;
 		attr->max_entries = 1 << 16; /* whole pages everywhere */
 		break;
-	case SKEP_MAP_TYPE_ARENA:
+	case BPF_MAP_TYPE_ARENA:
 		attr->key_size = attr->value_size = 0;
 		attr->map_flags = BPF_F_MMAPABLE;
 		break;
@@ -502,8 +502,8 @@ int skep_feature_helper(struct skep_sys *sys, const struct skep_feature_prog *pr
 	if (strstr(log, "invalid func ") || strstr(log, "unknown func ") ||
 	    strstr(log, "program of this type cannot use helper "))
 		return 0;
-	/* Complaints about the arguments come after the helper was found. */
-	return log[0] ? 1 : -EINVAL;
+	/* Complaints about the arguments come after the helper was found: the call is told. */
+	return strstr(log, "(85) call") ? 1 : -EINVAL;
 }
 
 static const struct {

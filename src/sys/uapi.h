@@ -77,7 +77,6 @@ union skep_map_create {
 /* Program types and commands after 6.1. */
 #define BPF_PROG_TYPE_NETFILTER	   32 /* 6.4 */
 #define SKEP_MAP_TYPE_CGRP_STORAGE 32 /* 6.2 */
-#define SKEP_MAP_TYPE_ARENA	   33 /* 6.9 */
 #define BPF_TOKEN_CREATE	   36 /* 6.9 */
 #define BPF_PROG_STREAM_READ_BY_FD 37 /* 6.17 */
 
