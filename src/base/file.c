@@ -95,11 +95,25 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
+/* Devices and pipes have no old content to keep, and must not be replaced by a file. */
+static int write_special(const char *path, const void *data, size_t len, struct skep_err *err)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC), ret;
+
+	ret = fd < 0 ? -errno : write_all(fd, data, len);
+	if (fd >= 0 && close(fd) < 0 && ret == 0)
+		ret = -errno;
+	return ret < 0 ? skep_fail(err, SKEP_E_SYSTEM, -ret, "%s: %s", path, strerror(-ret)) : 0;
+}
+
 int skep_file_write(const char *path, const void *data, size_t len, struct skep_err *err)
 {
 	char tmp[PATH_MAX];
+	struct stat st;
 	int fd, ret;
 
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+		return write_special(path, data, len, err);
 	if (snprintf(tmp, sizeof(tmp), "%s.XXXXXX", path) >= (int)sizeof(tmp))
 		return skep_fail(err, SKEP_E_SYSTEM, ENAMETOOLONG, "%s: path too long", path);
 	fd = mkostemp(tmp, O_CLOEXEC);

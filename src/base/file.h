@@ -23,7 +23,8 @@ void skep_file_close(struct skep_file *file);
 
 /*
  * Writes @len bytes to @path through a temporary file in the same folder and
- * rename(2), so that readers see the old content or the new, never half.
+ * rename(2), so that readers see the old content or the new, never half.  What
+ * is no regular file (/dev/stdout) is written to.
  */
 int skep_file_write(const char *path, const void *data, size_t len, struct skep_err *err);
 

@@ -49,7 +49,7 @@ static int fix_vars(struct skep_elf *elf, const struct skep_hash *syms, uint32_t
 	for (i = 0; i < n; i++) {
 		var = skep_btf_type(btf, vs[i].type);
 		if (!var || skep_btf_kind(var) != BTF_KIND_VAR ||
-		    skep_btf_var(var)->linkage == BTF_VAR_STATIC)
+		    skep_btf_var(var)->linkage != BTF_VAR_GLOBAL_ALLOCATED)
 			continue;
 		name = skep_btf_str(btf, var->name_off);
 		sym = skep_hash_gets(syms, name);

@@ -53,7 +53,33 @@ const struct skep_elf_func *skep_elf_func_at(const struct skep_elf *elf, uint32_
 	return f && f->sec == sec && f->start <= insn ? f : NULL;
 }
 
-static int check_header(Elf *elf, const char *name, struct skep_err *err)
+bool skep_elf_rel_at(const struct skep_elf_sec *sec, uint64_t i, struct skep_elf_rel *rel)
+{
+	bool rela = sec->type == SHT_RELA;
+	uint64_t size = rela ? sizeof(Elf64_Rela) : sizeof(Elf64_Rel);
+	Elf64_Rela r = {0};
+
+	if (!sec->data || i >= sec->size / size)
+		return false;
+	memcpy(&r, sec->data + i * size, size);
+	*rel = (struct skep_elf_rel){r.r_offset, ELF64_R_TYPE(r.r_info), ELF64_R_SYM(r.r_info),
+				     rela, r.r_addend};
+	return true;
+}
+
+bool skep_elf_put_addend(struct bpf_insn *insn, int64_t addend)
+{
+	/* llvm_reloc.rst: a call's field is (S + A) / 8 - 1. */
+	if (insn->code == (BPF_JMP | BPF_CALL)) {
+		if (addend % 8)
+			return false;
+		addend = addend / 8 - 1;
+	}
+	insn->imm = (int32_t)addend;
+	return insn->imm == addend;
+}
+
+static int check_header(Elf *elf, const char *name, uint32_t *flags, struct skep_err *err)
 {
 	size_t len;
 	const char *ident = elf_getident(elf, &len);
@@ -78,6 +104,7 @@ static int check_header(Elf *elf, const char *name, struct skep_err *err)
 			"%s: is a program for another kind of machine (ELF machine %u), not a BPF "
 			"object (compile one with `skep cc`, or clang -target bpf -g -O2 -c)",
 			name, eh.e_machine);
+	*flags = eh.e_flags;
 	return 0;
 }
 
@@ -141,6 +168,7 @@ static int read_sections(struct skep_elf *elf, struct skep_err *err)
 		sec->link = sh.sh_link;
 		sec->info = sh.sh_info;
 		sec->size = sh.sh_size;
+		sec->align = sh.sh_addralign;
 		sec->map = SKEP_NONE;
 		if (!is_wanted(sec))
 			continue;
@@ -383,7 +411,7 @@ static int read_license(struct skep_elf *elf, struct skep_err *err)
 	return 0;
 }
 
-static int read_types(struct skep_elf *elf, struct skep_err *err)
+int skep_elf_read_types(struct skep_elf *elf, struct skep_err *err)
 {
 	const struct skep_elf_sec *sec = &elf->secs.data[skep_elf_find_sec(elf, ".BTF")];
 	struct skep_obj *obj = elf->obj;
@@ -419,15 +447,9 @@ static int read_object(struct skep_elf *elf, struct skep_err *err)
 	struct skep_obj *obj = elf->obj;
 	int ret;
 
-	ret = check_header(elf->elf, obj->name, err);
+	ret = read_license(elf, err);
 	if (!ret)
-		ret = read_sections(elf, err);
-	if (!ret)
-		ret = read_symbols(elf, err);
-	if (!ret)
-		ret = read_license(elf, err);
-	if (!ret)
-		ret = read_types(elf, err);
+		ret = skep_elf_read_types(elf, err);
 	if (!ret)
 		ret = skep_elf_read_maps(elf, err);
 	if (!ret)
@@ -448,41 +470,59 @@ static int read_object(struct skep_elf *elf, struct skep_err *err)
 	return obj->externs ? 0 : skep_fail_nomem(err);
 }
 
-int skep_obj_open(struct skep_obj **objp, const void *data, size_t len, const char *name,
+int skep_elf_open(struct skep_elf *elf, const void *data, size_t len, const char *name,
 		  struct skep_log *log, struct skep_err *err)
 {
-	struct skep_elf elf = {0};
 	struct skep_obj *obj;
 	int ret;
 
-	*objp = NULL;
+	*elf = (struct skep_elf){0};
 	elf_version(EV_CURRENT);
-	obj = calloc(1, sizeof(*obj));
+	obj = elf->obj = calloc(1, sizeof(*obj));
 	if (!obj)
 		return skep_fail_nomem(err);
 	obj->log = log;
-	elf.obj = obj;
 	obj->name = skep_arena_strdup(&obj->arena, name);
-	/* libelf reads only: it never writes into memory it was given without ELF_C_RDWR. */
-	elf.elf = obj->name ? elf_memory((char *)data, len) : NULL;
 	if (!obj->name)
-		ret = skep_fail_nomem(err);
-	else if (!elf.elf)
-		ret = skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: is not an ELF object", name);
-	else
+		return skep_fail_nomem(err);
+	/* libelf reads only: it never writes into memory it was given without ELF_C_RDWR. */
+	elf->elf = elf_memory((char *)data, len);
+	if (!elf->elf)
+		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: is not an ELF object", name);
+	ret = check_header(elf->elf, name, &elf->flags, err);
+	if (!ret)
+		ret = read_sections(elf, err);
+	if (!ret)
+		ret = read_symbols(elf, err);
+	return ret;
+}
+
+void skep_elf_close(struct skep_elf *elf)
+{
+	if (elf->elf)
+		elf_end(elf->elf);
+	skep_vec_deinit(&elf->secs);
+	skep_vec_deinit(&elf->syms);
+	skep_vec_deinit(&elf->funcs);
+	skep_vec_deinit(&elf->maps_at);
+	skep_vec_deinit(&elf->maps);
+	skep_vec_deinit(&elf->externs);
+	skep_obj_destroy(elf->obj);
+	elf->obj = NULL;
+}
+
+int skep_obj_open(struct skep_obj **objp, const void *data, size_t len, const char *name,
+		  struct skep_log *log, struct skep_err *err)
+{
+	struct skep_elf elf;
+	int ret;
+
+	*objp = NULL;
+	ret = skep_elf_open(&elf, data, len, name, log, err);
+	if (!ret)
 		ret = read_object(&elf, err);
-	if (elf.elf)
-		elf_end(elf.elf);
-	skep_vec_deinit(&elf.secs);
-	skep_vec_deinit(&elf.syms);
-	skep_vec_deinit(&elf.funcs);
-	skep_vec_deinit(&elf.maps_at);
-	skep_vec_deinit(&elf.maps);
-	skep_vec_deinit(&elf.externs);
-	if (ret) {
-		skep_obj_destroy(obj);
-		return ret;
-	}
-	*objp = obj;
-	return 0;
+	if (!ret)
+		*objp = SKEP_TAKE(elf.obj);
+	skep_elf_close(&elf);
+	return ret;
 }

@@ -29,7 +29,7 @@ struct skep_elf_sec {
 	const char *name;
 	Elf_Scn *scn;
 	uint32_t type, link, info;
-	uint64_t flags, size;
+	uint64_t flags, size, align;
 	const uint8_t *data;
 	uint32_t map; /* data sections: index of the map, or SKEP_NONE */
 };
@@ -39,6 +39,14 @@ struct skep_elf_sym {
 	uint8_t info, other;
 	uint32_t shndx;
 	uint64_t value, size;
+};
+
+/* A relocation of either kind. */
+struct skep_elf_rel {
+	uint64_t off;
+	uint32_t type, sym;
+	bool rela; /* has an addend of its own; else it stands in what is relocated */
+	int64_t addend;
 };
 
 /* Where function `func` of the object lies, in instructions. */
@@ -72,12 +80,23 @@ struct skep_elf {
 	SKEP_VEC(struct skep_elf_map) maps_at;
 	SKEP_VEC(struct skep_obj_map) maps;
 	SKEP_VEC(struct skep_obj_extern) externs;
+	uint32_t flags; /* of the ELF header */
 	uint32_t maps_sec; /* index of .maps, 0: none */
 	uint32_t legacy_sec; /* index of "maps", 0: none */
 	bool values; /* the address of a variable of .data means its value: legacy.c */
 };
 
 /* elf.c */
+
+/*
+ * Opens @len bytes of @data (borrowed): header, sections and symbols.  Close it also when
+ * that fails.  elf->obj is the owner of what is read from it, and has its name.
+ */
+int skep_elf_open(struct skep_elf *elf, const void *data, size_t len, const char *name,
+		  struct skep_log *log, struct skep_err *err);
+void skep_elf_close(struct skep_elf *elf);
+/* Checks .BTF, if there is one, into elf->obj->btf, with the places of its variables filled in. */
+int skep_elf_read_types(struct skep_elf *elf, struct skep_err *err);
 bool skep_elf_is_code(const struct skep_elf_sec *sec);
 /* The first section called @name; 0: none. */
 uint32_t skep_elf_find_sec(const struct skep_elf *elf, const char *name);
@@ -85,11 +104,22 @@ uint32_t skep_elf_find_sec(const struct skep_elf *elf, const char *name);
 const struct skep_elf_func *skep_elf_func_at(const struct skep_elf *elf, uint32_t sec,
 					     uint64_t insn);
 
+/* Relocation @i of section @sec (SHT_REL or SHT_RELA); false: there are no more. */
+bool skep_elf_rel_at(const struct skep_elf_sec *sec, uint64_t i, struct skep_elf_rel *rel);
+/*
+ * Writes the addend of a SHT_RELA relocation where SHT_REL has it: into a call
+ * or 64-bit immediate.  False: there is no room for it there.
+ */
+bool skep_elf_put_addend(struct bpf_insn *insn, int64_t addend);
+
 /* datasec.c: gives the BTF's DATASECs the sizes and offsets of the file's symbols. */
 int skep_elf_fix_datasecs(struct skep_elf *elf, void *btf_bytes, struct skep_err *err);
 
 /* mapdef.c: the maps of .maps, and those that hold .data, .bss and .rodata. */
 int skep_elf_read_maps(struct skep_elf *elf, struct skep_err *err);
+/* What a variable of type @type in .maps says about its map. */
+int skep_elf_read_map(struct skep_elf *elf, uint32_t type, struct skep_obj_map *map,
+		      struct skep_err *err);
 
 /* legacy.c: the maps of SEC("maps"). */
 int skep_elf_read_legacy(struct skep_elf *elf, struct skep_err *err);

@@ -236,6 +236,12 @@ static int read_def(struct skep_elf *elf, uint32_t type, bool inner, struct skep
 	return set_inner(map, err);
 }
 
+int skep_elf_read_map(struct skep_elf *elf, uint32_t type, struct skep_obj_map *map,
+		      struct skep_err *err)
+{
+	return read_def(elf, type, false, map, err);
+}
+
 static struct skep_obj_map *add_map(struct skep_elf *elf, const char *name)
 {
 	struct skep_obj_map *map = skep_vec_add(&elf->maps);
@@ -270,6 +276,11 @@ static int read_maps_section(struct skep_elf *elf, struct skep_err *err)
 					 "%s: section '.maps' holds what is not a variable",
 					 elf->obj->name);
 		name = skep_btf_str(btf, var->name_off);
+		if (skep_btf_var(var)->linkage == BTF_VAR_GLOBAL_EXTERN)
+			return skep_fail(err, SKEP_E_OBJ_SYMBOL, ENOENT,
+					 "%s: map '%s' is only declared here; link the object that "
+					 "defines it to this one (skep link)",
+					 elf->obj->name, name);
 		at = (struct skep_elf_map){elf->maps_sec, vs[i].offset, elf->maps.len};
 		map = add_map(elf, name);
 		if (!map || skep_vec_push(&elf->maps_at, at))

@@ -233,37 +233,43 @@ static int relo_one(struct skep_elf *elf, const struct skep_elf_sym *sym,
 			   &relo->target, err);
 }
 
-static int read_rel(struct skep_elf *elf, const struct skep_elf_sec *sec, Elf64_Rel rel,
+static int read_rel(struct skep_elf *elf, const struct skep_elf_sec *sec, struct skep_elf_rel rel,
 		    struct found_vec *found, struct skep_err *err)
 {
 	const struct skep_elf_sec *code = &elf->secs.data[sec->info];
-	uint32_t type = ELF64_R_TYPE(rel.r_info), n = ELF64_R_SYM(rel.r_info);
 	const struct skep_elf_func *f;
 	struct skep_obj_func *func;
 	struct found one = {0};
+	struct bpf_insn *insn;
 	int ret;
 
-	if (rel.r_offset % 8 || rel.r_offset >= code->size)
+	if (rel.off % 8 || rel.off >= code->size)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 				 "relocation at offset %llu, which is no instruction",
-				 (unsigned long long)rel.r_offset);
-	if (type != SKEP_R_BPF_64_64 && type != SKEP_R_BPF_64_32)
+				 (unsigned long long)rel.off);
+	if (rel.type != SKEP_R_BPF_64_64 && rel.type != SKEP_R_BPF_64_32)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
-				 "relocation of unknown type %u at offset %llu", type,
-				 (unsigned long long)rel.r_offset);
-	if (n >= elf->syms.len)
+				 "relocation of unknown type %u at offset %llu", rel.type,
+				 (unsigned long long)rel.off);
+	if (rel.sym >= elf->syms.len)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 				 "relocation at offset %llu against symbol %u, which is not there",
-				 (unsigned long long)rel.r_offset, n);
-	f = skep_elf_func_at(elf, sec->info, rel.r_offset / 8);
+				 (unsigned long long)rel.off, rel.sym);
+	f = skep_elf_func_at(elf, sec->info, rel.off / 8);
 	if (!f)
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "relocation at offset %llu, which belongs to no function",
-				 (unsigned long long)rel.r_offset);
+				 (unsigned long long)rel.off);
 	func = &elf->obj->funcs[f->func];
 	one.func = f->func;
-	one.relo.insn = rel.r_offset / 8 - f->start;
-	ret = relo_one(elf, &elf->syms.data[n], &func->insns[one.relo.insn], &one.relo, err);
+	one.relo.insn = rel.off / 8 - f->start;
+	insn = &func->insns[one.relo.insn];
+	if (rel.rela && !skep_elf_put_addend(insn, rel.addend))
+		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
+				 "relocation at offset %llu with an addend of %lld, for which the "
+				 "instruction has no room",
+				 (unsigned long long)rel.off, (long long)rel.addend);
+	ret = relo_one(elf, &elf->syms.data[rel.sym], insn, &one.relo, err);
 	if (ret)
 		return skep_wrap(err, ret, "function '%s': instruction %u", func->name,
 				 one.relo.insn);
@@ -273,20 +279,13 @@ static int read_rel(struct skep_elf *elf, const struct skep_elf_sec *sec, Elf64_
 static int read_rel_section(struct skep_elf *elf, const struct skep_elf_sec *sec,
 			    struct found_vec *found, struct skep_err *err)
 {
-	Elf64_Rel rel;
+	struct skep_elf_rel rel;
 	uint64_t i;
-	int ret;
+	int ret = 0;
 
-	if (sec->type == SHT_RELA && sec->size)
-		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-				 "relocations with addends (RELA); clang writes them without");
-	for (i = 0; i + sizeof(rel) <= sec->size; i += sizeof(rel)) {
-		memcpy(&rel, sec->data + i, sizeof(rel));
+	for (i = 0; !ret && skep_elf_rel_at(sec, i, &rel); i++)
 		ret = read_rel(elf, sec, rel, found, err);
-		if (ret)
-			return ret;
-	}
-	return 0;
+	return ret;
 }
 
 /* Calls within a section come without a relocation. */

@@ -33,51 +33,64 @@ static const struct skep_elf_map *map_at(const struct skep_elf *elf, uint64_t of
 }
 
 /* What a slot names: another map, or a function. */
-static int find_target(const struct skep_elf *elf, const struct skep_elf_sym *sym,
+static int find_target(const struct skep_elf *elf, const struct skep_elf_sym *sym, uint64_t value,
 		       struct skep_obj_slot *slot)
 {
 	const struct skep_elf_map *at;
 	const struct skep_elf_func *f;
 
 	skep_vec_each (&elf->maps_at, at) {
-		if (at->sec != sym->shndx || at->off != sym->value)
+		if (at->sec != sym->shndx || at->off != value)
 			continue;
 		slot->target = at->map;
 		return 0;
 	}
-	f = sym->value % 8 ? NULL : skep_elf_func_at(elf, sym->shndx, sym->value / 8);
-	if (!f || f->start != sym->value / 8 || !elf->obj->funcs[f->func].is_prog)
+	f = value % 8 ? NULL : skep_elf_func_at(elf, sym->shndx, value / 8);
+	if (!f || f->start != value / 8 || !elf->obj->funcs[f->func].is_prog)
 		return -EINVAL;
 	slot->prog = true;
 	slot->target = f->func;
 	return 0;
 }
 
-static int read_slot(const struct skep_elf *elf, Elf64_Rel rel, struct skep_elf_slot *out,
+/* How far from its symbol the target lies: next to the section's own, say. */
+static uint64_t addend(const struct skep_elf *elf, struct skep_elf_rel rel)
+{
+	const struct skep_elf_sec *sec = &elf->secs.data[elf->maps_sec];
+	uint64_t val = 0;
+
+	if (rel.rela || !sec->data || sec->size < 8 || rel.off > sec->size - 8)
+		return (uint64_t)rel.addend;
+	memcpy(&val, sec->data + rel.off, sizeof(val));
+	return val;
+}
+
+static int read_slot(const struct skep_elf *elf, struct skep_elf_rel rel, struct skep_elf_slot *out,
 		     struct skep_err *err)
 {
-	const struct skep_elf_map *at = map_at(elf, rel.r_offset);
-	uint32_t n = ELF64_R_SYM(rel.r_info);
+	const struct skep_elf_map *at = map_at(elf, rel.off);
+	const struct skep_elf_sym *sym;
 	const struct skep_obj_map *map;
 	uint64_t off;
 
-	if (!at || n >= elf->syms.len)
+	if (!at || rel.sym >= elf->syms.len)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 				 "%s: section '.maps' has a relocation at %llu, where no map is",
-				 elf->obj->name, (unsigned long long)rel.r_offset);
+				 elf->obj->name, (unsigned long long)rel.off);
 	map = &elf->obj->maps[at->map];
-	off = rel.r_offset - at->off;
+	off = rel.off - at->off;
 	if (!map->values_off || off < map->values_off || (off - map->values_off) % 8)
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "%s: map '%s' is initialised outside of 'values'", elf->obj->name,
 				 map->name);
 	out->map = at->map;
 	out->slot.key = (uint32_t)((off - map->values_off) / 8);
-	if (find_target(elf, &elf->syms.data[n], &out->slot) ||
+	sym = &elf->syms.data[rel.sym];
+	if (find_target(elf, sym, sym->value + addend(elf, rel), &out->slot) ||
 	    out->slot.prog != (map->type == BPF_MAP_TYPE_PROG_ARRAY))
 		return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
 				 "%s: map '%s': value %u is '%s', which is no %s of this object",
-				 elf->obj->name, map->name, out->slot.key, elf->syms.data[n].name,
+				 elf->obj->name, map->name, out->slot.key, sym->name,
 				 map->type == BPF_MAP_TYPE_PROG_ARRAY ? "program" : "map");
 	return 0;
 }
@@ -88,17 +101,17 @@ int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err)
 	const struct skep_elf_sec *sec;
 	struct skep_obj_slot *all;
 	struct skep_obj_map *map;
-	Elf64_Rel rel;
+	struct skep_elf_rel rel;
 	int ret = 0;
 	uint64_t i;
 
 	skep_vec_each (&elf->secs, sec) {
-		if (sec->type != SHT_REL || !elf->maps_sec || sec->info != elf->maps_sec)
+		if ((sec->type != SHT_REL && sec->type != SHT_RELA) || !elf->maps_sec ||
+		    sec->info != elf->maps_sec)
 			continue;
-		for (i = 0; !ret && i + sizeof(rel) <= sec->size; i += sizeof(rel)) {
+		for (i = 0; !ret && skep_elf_rel_at(sec, i, &rel); i++) {
 			struct skep_elf_slot one = {0};
 
-			memcpy(&rel, sec->data + i, sizeof(rel));
 			ret = read_slot(elf, rel, &one, err);
 			if (!ret && skep_vec_push(&found.v, one))
 				ret = skep_fail_nomem(err);
