@@ -56,6 +56,41 @@ def extract(to):
     return found
 
 
+def build_oracle(out):
+    """libbpf's loader as a program; None, or why it cannot be had"""
+    cc = subprocess.run(["cc", "-O1", "-Wall", "-Werror", "tests/obj/oracle.c", "-o", out, "-lbpf",
+                         "-ldl"], stderr=subprocess.PIPE, text=True)
+    return cc.stderr.splitlines()[0] if cc.returncode else None
+
+
+class Seen:
+    """what a loader did with an object: programs, in order, as (head, state, instructions)"""
+
+    def __init__(self, command):
+        # tracefs is for libbpf, which attaches tracepoints by the numbers found there
+        got = subprocess.run(["unshare", "-m", "sh", "-c",
+                              'mount -t tracefs t /sys/kernel/tracing; mount -t bpf b /sys/fs/bpf; exec "$0" "$@"', *command],
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+        self.progs, self.attached, self.open, self.load = [], {}, None, None
+        self.maps = set()
+        self.status = got.returncode
+        for line in got.stdout.decode(errors="replace").splitlines():
+            if line.startswith("prog "):
+                head, state = line.split(": ", 1)
+                self.progs.append((head, state, []))
+            elif line.startswith("attach "):
+                name, state = line[7:].split(": ", 1)
+                self.attached[name] = state
+            elif line.startswith("map "):
+                self.maps.add(line[4:])
+            elif line.startswith("open: "):
+                self.open = line[6:]
+            elif line.startswith("load: "):
+                self.load = line[6:]
+            elif self.progs:
+                self.progs[-1][2].append(line)
+
+
 if __name__ == "__main__":
     import sys
     for package, objs in extract(sys.argv[1]).items():

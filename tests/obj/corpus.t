@@ -6,7 +6,6 @@
 import concurrent.futures
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -25,31 +24,6 @@ if os.geteuid() or not all(map(shutil.which, ("cc", "unshare", "mount", "dpkg"))
 if not os.path.exists(loader):
     print(f"1..0 # SKIP {loader} is not built")
     sys.exit(0)
-
-
-class Seen:
-    """what a loader did with an object: programs, in order, as (head, state, instructions)"""
-
-    def __init__(self, command):
-        # tracefs is for libbpf, which attaches tracepoints by the numbers found there
-        got = subprocess.run(["unshare", "-m", "sh", "-c",
-                              'mount -t tracefs t /sys/kernel/tracing; mount -t bpf b /sys/fs/bpf; exec "$0" "$@"', *command],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
-        self.progs, self.attached, self.open, self.load = [], {}, None, None
-        self.status = got.returncode
-        for line in got.stdout.decode(errors="replace").splitlines():
-            if line.startswith("prog "):
-                head, state = line.split(": ", 1)
-                self.progs.append((head, state, []))
-            elif line.startswith("attach "):
-                name, state = line[7:].split(": ", 1)
-                self.attached[name] = state
-            elif line.startswith("open: "):
-                self.open = line[6:]
-            elif line.startswith("load: "):
-                self.load = line[6:]
-            elif self.progs:
-                self.progs[-1][2].append(line)
 
 
 tests, notes = [], []
@@ -87,10 +61,9 @@ def differences(ours, theirs):
 
 with tempfile.TemporaryDirectory() as tmp:
     oracle = f"{tmp}/oracle"
-    cc = subprocess.run(["cc", "-O1", "-Wall", "-Werror", "tests/obj/oracle.c", "-o", oracle,
-                         "-lbpf", "-ldl"], stderr=subprocess.PIPE, text=True)
-    if cc.returncode:
-        print("1..0 # SKIP no libbpf-dev: " + cc.stderr.splitlines()[0])
+    lacks = corpus.build_oracle(oracle)
+    if lacks:
+        print("1..0 # SKIP no libbpf-dev: " + lacks)
         sys.exit(0)
     # Most of the time goes by waiting for the kernel to detach.
     pool = concurrent.futures.ThreadPoolExecutor(4)
@@ -100,8 +73,8 @@ with tempfile.TemporaryDirectory() as tmp:
             notes.append(f"SKIP {package} is not installed")
         for name, path in objs:
             if not sys.argv[1:] or name in sys.argv[1:]:
-                jobs.append((package, name, pool.submit(Seen, [loader, path]),
-                             pool.submit(Seen, [oracle, path])))
+                jobs.append((package, name, pool.submit(corpus.Seen, [loader, path]),
+                             pool.submit(corpus.Seen, [oracle, path])))
     for package, name, ours, theirs in jobs:
         ours, theirs = ours.result(), theirs.result()
         count["objects"] += 1

@@ -82,6 +82,9 @@ static long on_map(long ret, const union bpf_attr *attr)
 	/* Not those of libbpf's probes. */
 	if (!attr->map_name[0])
 		return ret;
+	printf("map %s type %u key %u value %u entries %u flags %u\n", attr->map_name,
+	       attr->map_type, attr->key_size, attr->value_size, attr->max_entries,
+	       attr->map_flags);
 	if (ret < 0)
 		ret = placeholder((off_t)attr->value_size * (attr->max_entries + 1));
 	if (ret >= 0 && (size_t)ret < sizeof(names) / sizeof(*names)) {
