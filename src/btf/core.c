@@ -183,6 +183,15 @@ static int parse(struct skep_core_spec *spec, const struct skep_btf *btf, enum c
 	return ret;
 }
 
+int skep_core_spec_parse(struct skep_core_spec *spec, const struct skep_btf *btf,
+			 const struct bpf_core_relo *relo)
+{
+	if (relo->kind >= NR_KINDS || !relo->type_id || !skep_btf_type(btf, relo->type_id))
+		return -EINVAL;
+	return parse(spec, btf, kinds[relo->kind].class, relo->type_id,
+		     skep_btf_str(btf, relo->access_str_off));
+}
+
 /* -- the same access in the target -- */
 
 /* Whether a field of type @l may be read as the target has it. */
@@ -332,8 +341,8 @@ static int match_enumval(const struct skep_core_spec *local, struct skep_core_sp
 	return 0;
 }
 
-static int match(uint32_t kind, const struct skep_core_spec *local, const struct skep_btf *target,
-		 uint32_t id, struct skep_core_spec *spec)
+int skep_core_spec_match(uint32_t kind, const struct skep_core_spec *local,
+			 const struct skep_btf *target, uint32_t id, struct skep_core_spec *spec)
 {
 	*spec = (struct skep_core_spec){.btf = target, .root = id};
 	switch (kinds[kind].class) {
@@ -517,9 +526,8 @@ static bool may_resize(const struct skep_btf *local, uint32_t l, const struct sk
 	       BTF_INT_ENCODING(skep_btf_int(rt)) != BTF_INT_SIGNED;
 }
 
-/* @spec: the access in the target, or NULL. */
-static int calc(uint32_t kind, const struct skep_core_spec *local,
-		const struct skep_core_spec *spec, struct skep_core_result *res)
+int skep_core_spec_calc(uint32_t kind, const struct skep_core_spec *local,
+			const struct skep_core_spec *spec, struct skep_core_result *res)
 {
 	struct answer old = {.validate = true}, new = {.validate = true};
 	int ret;
@@ -563,16 +571,18 @@ static int try_cands(struct skep_core *core, const struct bpf_core_relo *relo,
 {
 	struct skep_core_spec spec;
 	struct skep_core_result one;
+	struct skep_core_cand cand;
 	uint32_t bit_off = 0;
 	size_t i, n = 0;
 	int ret;
 
-	for (i = 0; i < c->v.len; i++) {
-		ret = match(relo->kind, local, c->v.data[i].btf, c->v.data[i].id, &spec);
+	for (i = 0; i < c->nr; i++) {
+		cand = c->v.data[i];
+		ret = skep_core_spec_match(relo->kind, local, cand.btf, cand.id, &spec);
 		if (ret == 0)
 			continue;
 		if (ret > 0)
-			ret = calc(relo->kind, local, &spec, &one);
+			ret = skep_core_spec_calc(relo->kind, local, &spec, &one);
 		if (ret < 0)
 			return fail(core, relo, -ret, "the kernel's type is malformed or too deep",
 				    err);
@@ -584,10 +594,11 @@ static int try_cands(struct skep_core *core, const struct bpf_core_relo *relo,
 			*res = one;
 			bit_off = spec.bit_off;
 		}
-		c->v.data[n++] = c->v.data[i];
+		c->v.data[i] = c->v.data[n];
+		c->v.data[n++] = cand;
 	}
 	if (n)
-		c->v.len = n;
+		c->nr = n;
 	return n ? 1 : 0;
 }
 
@@ -601,9 +612,7 @@ int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
 	if (relo->kind >= NR_KINDS)
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
 				 "CO-RE relocation of unknown kind %u", relo->kind);
-	if (!relo->type_id || !skep_btf_type(core->local, relo->type_id) ||
-	    parse(&local, core->local, kinds[relo->kind].class, relo->type_id,
-		  skep_btf_str(core->local, relo->access_str_off)) < 0)
+	if (skep_core_spec_parse(&local, core->local, relo) < 0)
 		return fail(core, relo, EINVAL, "malformed access", err);
 	if (relo->kind == BPF_CORE_TYPE_ID_LOCAL) {
 		res->old_val = res->new_val = relo->type_id;
@@ -617,7 +626,7 @@ int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
 		ret = try_cands(core, relo, skep_core_cands(core, relo->type_id), &local, res, err);
 	if (ret)
 		return ret < 0 ? ret : 0;
-	ret = calc(relo->kind, &local, NULL, res);
+	ret = skep_core_spec_calc(relo->kind, &local, NULL, res);
 	return ret < 0 ? fail(core, relo, -ret, "malformed access", err) : 0;
 }
 
@@ -626,20 +635,15 @@ const char *skep_core_describe(const struct skep_core *core, const struct bpf_co
 {
 	const struct btf_type *t = skep_btf_type(core->local, relo->type_id);
 	const char *access = skep_btf_str(core->local, relo->access_str_off);
-	const char *word[NR_BTF_KINDS] = {[BTF_KIND_STRUCT] = "struct ",
-					  [BTF_KIND_UNION] = "union ",
-					  [BTF_KIND_ENUM] = "enum ",
-					  [BTF_KIND_ENUM64] = "enum ",
-					  [BTF_KIND_TYPEDEF] = "typedef "};
 	struct skep_core_spec spec = {0};
 	const char *kind, *name;
 	size_t n;
 	uint32_t i;
 
-	kind = t && word[skep_btf_kind(t)] ? word[skep_btf_kind(t)] : "";
+	kind = t ? skep_core_type_word(t) : "";
 	name = t ? skep_btf_str(core->local, t->name_off) : "";
-	n = (size_t)snprintf(buf, size, "<%s> %s%.100s", skep_core_kind_name(relo->kind), kind,
-			     *name ? name : "(nameless)");
+	n = (size_t)snprintf(buf, size, "<%s> %s%s%.100s", skep_core_kind_name(relo->kind), kind,
+			     *kind ? " " : "", *name ? name : "(nameless)");
 	if (relo->kind >= NR_KINDS || !t ||
 	    parse(&spec, core->local, kinds[relo->kind].class, relo->type_id, access) < 0)
 		spec.len = 0;

@@ -65,6 +65,29 @@ int skep_core_resolve(struct skep_core *core, const struct bpf_core_relo *relo,
 /* The helper number, 0xbad2310, that stands for what cannot be resolved; libbpf's. */
 #define SKEP_CORE_POISON 195896080
 
+/* A type of the target that a relocation was tried on. */
+struct skep_core_tried {
+	const struct skep_btf *btf;
+	uint32_t id;
+	enum {
+		SKEP_CORE_FITS, /* its value is `val` */
+		SKEP_CORE_UNFIT, /* see why */
+		SKEP_CORE_DROPPED, /* it fits, but an earlier relocation did not fit it */
+	} verdict;
+	uint64_t val;
+	char why[200];
+};
+
+/*
+ * What skep_core_resolve(@relo), called just before, looked at: *@n malloc'ed
+ * accounts, the caller's to free.  0 or -ENOMEM.
+ */
+int skep_core_explain(struct skep_core *core, const struct bpf_core_relo *relo,
+		      struct skep_core_tried **tried, size_t *n, struct skep_err *err);
+
+/* "struct", "union", "enum", "typedef" or the like, for messages; "" for what needs no word. */
+const char *skep_core_type_word(const struct btf_type *t);
+
 /*
  * Puts @res into @insn (and insn[1] of a 64-bit immediate; @left: how many
  * instructions there are from @insn on).  @insn_idx and @relo_idx are for

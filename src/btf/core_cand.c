@@ -115,6 +115,7 @@ static int search_type(struct search *s, const struct skep_btf_iter *it)
 			continue;
 		if (skep_vec_push(&c->v, (struct skep_core_cand){it->btf, it->id}))
 			return -ENOMEM;
+		c->nr++;
 	}
 	return 0;
 }

@@ -18,7 +18,9 @@ struct skep_core_cands {
 	const struct btf_type *type; /* the local one */
 	const char *name;
 	size_t len; /* of the name, without its flavour */
+	/* The first `nr` are in use; the others were dropped for those, by an access they lack. */
 	SKEP_VEC(struct skep_core_cand) v;
+	size_t nr;
 	bool walked, walked_more;
 };
 
@@ -50,6 +52,16 @@ struct skep_core_spec {
 	uint32_t raw_len; /* steps, nameless members counted */
 	uint32_t bit_off;
 };
+
+/* Takes @relo's access in the local BTF apart.  0, -EINVAL or -E2BIG. */
+int skep_core_spec_parse(struct skep_core_spec *spec, const struct skep_btf *btf,
+			 const struct bpf_core_relo *relo);
+/* The access @local in type @id of @target: 1, 0: it does not fit, -errno. */
+int skep_core_spec_match(uint32_t kind, const struct skep_core_spec *local,
+			 const struct skep_btf *target, uint32_t id, struct skep_core_spec *spec);
+/* What it comes to; @spec NULL: nothing fits.  0 or -EINVAL. */
+int skep_core_spec_calc(uint32_t kind, const struct skep_core_spec *local,
+			const struct skep_core_spec *spec, struct skep_core_result *res);
 
 /* True if two types can be each other's counterpart by kind: the same, or both enums. */
 bool skep_core_kinds_fit(const struct btf_type *a, const struct btf_type *b);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* skep btf dump: the types of a kernel, module or object, as bpftool prints them. */
+/*
+ * skep btf dump: the types of a kernel, module or object, as bpftool prints
+ * them.  skep btf core is btf_core.c's.
+ */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdio.h>
@@ -7,6 +10,7 @@
 
 #include "btf/btf.h"
 #include "btf/dump.h"
+#include "cli/btf_core.h"
 #include "cli/cli.h"
 
 struct args {
@@ -26,7 +30,8 @@ static const char help[] =
 	"  -B, --base-btf FILE\n"
 	"                FILE is a module's BTF, which goes on where this one ends; for\n"
 	"                modules in /sys/kernel/btf the kernel's, without being told\n"
-	"  --json        raw: one JSON object a line, with bpftool's names\n";
+	"  --json        raw: one JSON object a line, with bpftool's names\n"
+	"\n";
 
 static int fail_write(struct skep_err *err)
 {
@@ -137,7 +142,7 @@ static const char *parse(int argc, char **argv, struct args *a, const char **wha
 			words[n++] = argv[i];
 	}
 	if (n < 3 || strcmp(words[0], "dump") || strcmp(words[1], "file"))
-		return "expected: dump file FILE";
+		return "expected: dump file FILE, or core OBJECT";
 	a->path = words[2];
 	if (n == 5 && !strcmp(words[3], "format"))
 		a->format = words[4];
@@ -150,23 +155,50 @@ static const char *parse(int argc, char **argv, struct args *a, const char **wha
 	return NULL;
 }
 
+/* `core OBJECT [PROGRAM[:INSN]] [options]`. */
+static const char *parse_core(int argc, char **argv, struct btf_core_args *a, const char **what)
+{
+	int i;
+
+	for (i = 2; i < argc; i++) {
+		if (!strcmp(argv[i], "--json") || !strcmp(argv[i], "-j"))
+			a->json = true;
+		else if (!strcmp(argv[i], "--btf") && i + 1 < argc)
+			a->btf = argv[++i];
+		else if (argv[i][0] == '-' && argv[i][1]) {
+			*what = argv[i];
+			return "unknown option (or one that lacks its value)";
+		} else if (!a->path)
+			a->path = argv[i];
+		else if (!a->which)
+			a->which = argv[i];
+		else
+			return "expected: core OBJECT [PROGRAM[:INSN]]";
+	}
+	return a->path ? NULL : "expected: core OBJECT [PROGRAM[:INSN]]";
+}
+
 int skep_cmd_btf(struct skep_cli *cli, int argc, char **argv)
 {
+	bool is_core = argc > 1 && !strcmp(argv[1], "core");
 	struct skep_err err = SKEP_ERR_INIT;
-	struct args a = {0};
 	const char *wrong, *what = NULL;
+	struct btf_core_args core = {0};
+	struct args a = {0};
 	int i;
 
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-h")) {
-			fputs(help, stdout);
+			if (!is_core)
+				fputs(help, stdout);
+			fputs(is_core || argc == 2 ? btf_core_help : "", stdout);
 			return skep_cli_end(cli, SKEP_EXIT_OK);
 		}
 	}
-	wrong = parse(argc, argv, &a, &what);
+	wrong = is_core ? parse_core(argc, argv, &core, &what) : parse(argc, argv, &a, &what);
 	if (wrong)
 		return skep_cli_usage(cli, "%s%s%s", wrong, what ? ": " : "", what ? what : "");
-	if (dump(&a, &err) < 0)
+	if ((is_core ? btf_core(cli, &core, &err) : dump(&a, &err)) < 0)
 		return skep_cli_fail(cli, &err);
 	return skep_cli_end(cli, SKEP_EXIT_OK);
 }

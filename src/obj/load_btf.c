@@ -168,21 +168,27 @@ static int apply(struct skep_load *load, struct skep_core *core, struct skep_obj
 {
 	const struct bpf_core_relo *rec = &load->obj->core[relo->target];
 	struct skep_core_result res;
-	const char *file, *text;
+	const char *file, *text, *base;
 	uint32_t line, col;
 	char what[256];
 	int ret;
 
 	ret = skep_core_resolve(core, rec, &res, err);
-	if (!ret)
+	if (!ret) {
 		ret = skep_core_patch(&func->insns[relo->insn], func->nr_insns - relo->insn,
 				      relo->insn, relo->target, &res, err);
+		if (ret)
+			skep_wrap(err, ret, "%s",
+				  skep_core_describe(core, rec, what, sizeof(what)));
+	}
 	if (!ret)
 		return 0;
-	skep_wrap(err, ret, "%s", skep_core_describe(core, rec, what, sizeof(what)));
-	if (skep_obj_source(load->obj, func, relo->insn, &file, &text, &line, &col))
-		skep_wrap(err, ret, "%s:%u", file, line);
-	return skep_wrap(err, ret, "%s: function '%s'", load->obj->name, func->name);
+	if (skep_obj_source(load->obj, func, relo->insn, &file, &text, &line, &col)) {
+		base = strrchr(file, '/');
+		skep_wrap(err, ret, "%s:%u", base ? base + 1 : file, line);
+	}
+	/* The program names itself. */
+	return func->is_prog ? ret : skep_wrap(err, ret, "function '%s'", func->name);
 }
 
 static int count_core(const struct skep_load *load)
