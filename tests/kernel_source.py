@@ -12,12 +12,14 @@ import os
 import subprocess
 import sys
 import tempfile
+import zlib
 
 TAR = "/usr/src/linux-source-6.12.tar.xz"
 TOP = "linux-source-6.12"
 BELOW = f"{TOP}/tools/testing/selftests/bpf"
 # What the selftests include from elsewhere in tools/.
-WANT = [f"{BELOW}/*.[ch]", f"{TOP}/tools/lib/bpf/*.h"]
+WANT = [f"{BELOW}/*.[ch]", f"{TOP}/tools/lib/bpf/*.h", f"{TOP}/tools/include/uapi/linux/*.h",
+        f"{TOP}/scripts/bpf_doc.py"]
 
 
 def lacks():
@@ -29,7 +31,8 @@ def selftests():
     """The directory tools/testing/selftests/bpf of 6.12."""
     cache = os.environ.get("SKEP_SOURCE_CACHE") or os.path.expanduser("~/.cache/skep-source")
     st = os.stat(TAR)
-    where = f"{cache}/{st.st_size}-{int(st.st_mtime)}"
+    key = zlib.crc32(repr((st.st_size, int(st.st_mtime), WANT)).encode())
+    where = f"{cache}/{key:08x}"
     if not os.path.isdir(where):
         os.makedirs(cache, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=cache) as tmp:

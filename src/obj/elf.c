@@ -464,6 +464,7 @@ static int read_object(struct skep_elf *elf, struct skep_err *err)
 		ret = read_ext(elf, err);
 	if (ret)
 		return ret;
+	skep_elf_read_tags(elf);
 	obj->externs = skep_arena_dup(&obj->arena, elf->externs.data,
 				      elf->externs.len * sizeof(*elf->externs.data));
 	obj->nr_externs = elf->externs.len;

@@ -130,6 +130,9 @@ int skep_elf_read_ops(struct skep_elf *elf, struct skep_err *err);
 int skep_elf_read_ops_slots(struct skep_elf *elf, struct skep_elf_slots *found,
 			    struct skep_err *err);
 
+/* tags.c: what declaration tags say of functions. */
+void skep_elf_read_tags(struct skep_elf *elf);
+
 /* slots.c: what maps of maps and of programs hold from the start. */
 int skep_elf_read_slots(struct skep_elf *elf, struct skep_err *err);
 

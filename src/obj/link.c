@@ -132,12 +132,16 @@ int skep_image_link(struct skep_load *load, uint32_t func, struct skep_image *im
 		    struct skep_err *err)
 {
 	SKEP_AUTO_FREE uint32_t *starts = malloc(load->obj->nr_funcs * sizeof(*starts));
+	uint32_t callback;
 	int ret;
 
 	if (!starts)
 		return skep_fail_nomem(err);
 	memset(starts, 0xff, load->obj->nr_funcs * sizeof(*starts));
 	ret = append_all(load, image, func, starts, err);
+	callback = load->funcs[func].exception_cb;
+	if (!ret && callback && starts[callback - 1] == SKEP_NO_MAP)
+		ret = append_all(load, image, callback - 1, starts, err);
 	if (ret)
 		return ret;
 	if (patch_calls(load, image, starts))

@@ -39,33 +39,39 @@ static int copy_functions(struct skep_load *load, struct skep_err *err)
 	return 0;
 }
 
+struct todo {
+	SKEP_VEC(uint32_t) v;
+};
+
+static int need(struct skep_load *load, struct todo *todo, uint32_t func)
+{
+	if (load->needed[func])
+		return 0;
+	load->needed[func] = true;
+	return skep_vec_push(&todo->v, func);
+}
+
 /* Marks what the programs to be loaded are made of. */
 static int find_needed(struct skep_load *load, struct skep_err *err)
 {
-	SKEP_VEC(uint32_t) todo = {0};
 	const struct skep_obj_func *func;
-	uint32_t i, k, to;
+	struct todo todo = {0};
+	uint32_t i, k;
 	int ret = 0;
 
-	for (i = 0; !ret && i < load->obj->nr_funcs; i++) {
-		if (!load->funcs[i].is_prog || !load->funcs[i].autoload)
-			continue;
-		load->needed[i] = true;
-		ret = skep_vec_push(&todo, i);
+	for (i = 0; !ret && i < load->obj->nr_funcs; i++)
+		if (load->funcs[i].is_prog && load->funcs[i].autoload)
+			ret = need(load, &todo, i);
+	while (!ret && todo.v.len) {
+		func = &load->funcs[todo.v.data[--todo.v.len]];
+		if (func->exception_cb)
+			ret = need(load, &todo, func->exception_cb - 1);
+		for (k = 0; !ret && k < func->nr_relos; k++)
+			if (func->relos[k].kind == SKEP_RELO_CALL ||
+			    func->relos[k].kind == SKEP_RELO_FUNC)
+				ret = need(load, &todo, func->relos[k].target);
 	}
-	while (!ret && todo.len) {
-		func = &load->funcs[todo.data[--todo.len]];
-		for (k = 0; !ret && k < func->nr_relos; k++) {
-			to = func->relos[k].target;
-			if ((func->relos[k].kind != SKEP_RELO_CALL &&
-			     func->relos[k].kind != SKEP_RELO_FUNC) ||
-			    load->needed[to])
-				continue;
-			load->needed[to] = true;
-			ret = skep_vec_push(&todo, to);
-		}
-	}
-	skep_vec_deinit(&todo);
+	skep_vec_deinit(&todo.v);
 	return ret ? skep_fail_nomem(err) : 0;
 }
 

@@ -118,6 +118,7 @@ struct skep_obj_func {
 	const struct skep_event_def *event; /* NULL: unknown section; then `autoload` is false */
 	const char *args; /* what follows the slash of the section name */
 	uint32_t prog_type, attach_type, prog_flags;
+	uint32_t exception_cb; /* where bpf_throw() ends: index of a function + 1, 0: none */
 	bool autoload; /* false: skipped by skep_load() */
 };
 

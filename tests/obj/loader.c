@@ -3,7 +3,8 @@
  * What skep hands to the kernel for an object, in the words of oracle.c, for
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
  * map it refuses (0 entries: the tool sets them before loading) becomes a
- * placeholder.  With -q nothing is printed: bench/run's job "corpus".  With
+ * placeholder.  With -q nothing is printed: bench/run's job "corpus"; with -n
+ * nothing is attached.  With
  * -k VERSION (4.14 to 5.15, or 6.18: any) the kernel behaves like that one, for old.t.
  */
 #include <errno.h>
@@ -192,6 +193,7 @@ static int lenient_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
 int main(int argc, char **argv)
 {
 	bool quiet = argc > 1 && !strcmp(argv[1], "-q");
+	bool still = argc > 1 && !strcmp(argv[1], "-n");
 	struct skep_sys *kernel = skep_sys_kernel_create(NULL);
 	struct lenient lenient = {.inner = kernel};
 	struct timespec from, to;
@@ -209,8 +211,8 @@ int main(int argc, char **argv)
 	lenient.sys.ops = &lenient.ops;
 	if (argc == 4 && !strcasecmp(argv[1], "-k"))
 		return load_old(&lenient.sys, argv[2], argv[3], argv[1][1] == 'k');
-	for (i = 1 + quiet; i < argc; i++)
-		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet, !quiet) != 0;
+	for (i = 1 + quiet + still; i < argc; i++)
+		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet, !quiet && !still) != 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,

@@ -7,7 +7,7 @@
  * kernel gets them, with map descriptors replaced by the maps' names.  What
  * this kernel refuses (no kprobes, say) gets a placeholder descriptor and a
  * line that says so: the other programs shall be seen too.  With -q nothing
- * is printed or replaced: the peer of the benchmark.
+ * is printed or replaced: the peer of the benchmark; with -n nothing is attached.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -31,6 +31,8 @@ static char names[4096][BPF_OBJ_NAME_LEN];
 /* Of the object's programs, in the order libbpf loads them: got there, printed, in the kernel. */
 static unsigned int nr_seen, nr_printed;
 static bool in_kernel[1024];
+/* Loaded for another function than they name, which this kernel does not have. */
+static bool helped[1024];
 
 static int placeholder(off_t size)
 {
@@ -62,7 +64,9 @@ static void print_prog(const union bpf_attr *attr, long ret, int err)
 	nr_printed++;
 	printf("prog %s type %u attach %u flags %u: %s\n", attr->prog_name, attr->prog_type,
 	       attr->expected_attach_type, attr->prog_flags,
-	       ret >= 0 ? "loaded" : strerrorname_np(err));
+	       ret < 0						  ? strerrorname_np(err)
+	       : nr_seen <= sizeof(helped) && helped[nr_seen - 1] ? "loaded for another function"
+								  : "loaded");
 	for (i = 0; i < attr->insn_cnt; i++) {
 		printf("%02x%02x %d", in[i].code, in[i].src_reg << 4 | in[i].dst_reg, in[i].off);
 		name = (unsigned int)in[i].imm;
@@ -139,7 +143,7 @@ static int say(enum libbpf_print_level level, const char *fmt, va_list ap)
  * libbpf gives up at the first program whose function the kernel does not
  * have.  Its instructions do not depend on the function: it gets another one.
  */
-static bool help_program(struct bpf_object *obj, const bool *helped)
+static bool help_program(struct bpf_object *obj)
 {
 	struct bpf_program *p;
 	unsigned int i = 0;
@@ -175,9 +179,8 @@ static void attach_all(struct bpf_object *obj)
 }
 
 /* The object is opened anew for each program that needs help. */
-static int dump(const char *path)
+static int dump(const char *path, bool attaching)
 {
-	static bool helped[1024];
 	struct bpf_object *obj;
 	unsigned int i, k, tries;
 	int ret = -1;
@@ -198,7 +201,7 @@ static int dump(const char *path)
 			nr_seen = i;
 			if (helped[i]) {
 				helped[i] = false;
-				help_program(obj, helped);
+				help_program(obj);
 				helped[i] = true;
 			}
 		}
@@ -213,7 +216,7 @@ static int dump(const char *path)
 		obj = NULL;
 	}
 	printf("load: %s\n", ret ? strerrorname_np(-ret) : "done");
-	if (!ret)
+	if (!ret && attaching)
 		attach_all(obj);
 	object = NULL;
 	bpf_object__close(obj);
@@ -247,13 +250,14 @@ static long peak_kib(void)
 int main(int argc, char **argv)
 {
 	struct timespec from, to;
+	bool still = argc > 1 && !strcmp(argv[1], "-n");
 	int i, bad = 0;
 
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	libbpf_set_print(say);
 	quiet = argc > 1 && !strcmp(argv[1], "-q");
-	for (i = 1 + quiet; i < argc; i++)
-		bad += (quiet ? plain(argv[i]) : dump(argv[i])) != 0;
+	for (i = 1 + quiet + still; i < argc; i++)
+		bad += (quiet ? plain(argv[i]) : dump(argv[i], !still)) != 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,

@@ -89,6 +89,32 @@ static void test_pins(struct skep_sys *sys, const struct skep_load_opts *opts)
 	skep_obj_destroy(obj);
 }
 
+/* Whoever edits an object may have a map left out: who cannot do without it is told. */
+static void test_skipped(struct skep_sys *sys)
+{
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_obj *obj = open_maps("-DENTRIES=1", &err);
+	struct skep_loaded *loaded = NULL;
+	uint32_t i;
+
+	if (!ok(obj != NULL, "opens: %s", err.msg))
+		return;
+	for (i = 0; i < obj->nr_maps; i++)
+		obj->maps[i].pin = false;
+	skep_obj_find_map(obj, "shared")->skip = true;
+	ok(skep_load(&loaded, obj, sys, NULL, &err) == 0, "loads without a map: %s", err.msg);
+	for (i = 0; loaded && i < loaded->nr_progs; i++)
+		if (loaded->progs[i].fd < 0)
+			break;
+	ok(loaded && i < loaded->nr_progs &&
+		   strstr(loaded->progs[i].err.msg, "uses map 'shared', which is not created"),
+	   "a program that uses it: %s",
+	   loaded && i < loaded->nr_progs ? loaded->progs[i].err.msg : "none");
+	skep_loaded_destroy(loaded);
+	skep_obj_destroy(obj);
+	skep_err_deinit(&err);
+}
+
 int main(void)
 {
 	struct skep_load_opts opts = {.sz = sizeof(opts), .all_or_nothing = true};
@@ -110,6 +136,7 @@ int main(void)
 		test_pins(sys, &opts);
 		umount2(root, MNT_DETACH);
 	}
+	test_skipped(sys);
 	skep_sys_destroy(sys);
 	rmdir(root);
 	strcat(strcpy(root, tmp), "/maps.o");
