@@ -25,11 +25,12 @@ struct run_opts {
 	char **command; /* NULL-terminated, or NULL */
 	const char *engine; /* "kernel", "user", "both"; NULL: what works */
 	const char *view; /* "text" or "json" */
-	const char *pcap, *pcap_out, *dev, *cgroup, *hook, *kconfig, *pin_root;
+	const char *pcap, *pcap_out, *dev, *cgroup, *hook, *kconfig, *pin_root, *target, *perf;
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	const char *btf; /* file whose types CO-RE goes by, NULL: the kernel's */
-	uint64_t frequency;
+	uint64_t frequency, period;
+	struct skep_iter_opts iter;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
 	int inject_cmd, inject_nth, inject_errno; /* inject_nth 0: none */
 	SKEP_VEC(char *) sets; /* "NAME=VALUE", borrowed from argv */

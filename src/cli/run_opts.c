@@ -95,6 +95,42 @@ static const char *set_frequency(struct run_opts *o, void *field, const char *ar
 		       : "--frequency takes samples a second, at most 100000";
 }
 
+static const char *set_period(struct run_opts *o, void *field, const char *arg)
+{
+	(void)o;
+	return get_number(arg, INT64_MAX, field) ? NULL : "--period takes a number of events";
+}
+
+static const char *set_iter(struct run_opts *o, void *field, const char *arg)
+{
+	/* BPF_CGROUP_ITER_SELF_ONLY and on, in the kernel's order. */
+	static const char *const orders[] = {"self", "pre", "post", "up"};
+	static const char usage[] = "--iter takes map=NAME|ID|PIN, tid=N, pid=N or "
+				    "order=self|pre|post|up";
+	struct skep_iter_opts *it = field;
+	const char *value = strchr(arg, '=');
+	size_t len = value ? (size_t)(value - arg) : 0, i;
+	uint64_t n;
+
+	(void)o;
+	if (!value || !*++value)
+		return usage;
+	if (len == 3 && !memcmp(arg, "map", 3)) {
+		it->map = value;
+		return NULL;
+	}
+	for (i = 0; len == 5 && !memcmp(arg, "order", 5) && i < 4; i++)
+		if (!strcmp(value, orders[i])) {
+			it->order = (unsigned int)i + 1;
+			return NULL;
+		}
+	if (len != 3 || (memcmp(arg, "tid", 3) && memcmp(arg, "pid", 3)) ||
+	    !get_number(value, 1 << 22, &n))
+		return usage;
+	*(arg[0] == 't' ? &it->tid : &it->pid) = (pid_t)n;
+	return NULL;
+}
+
 static const char *add_set(struct run_opts *o, void *field, const char *arg)
 {
 	(void)field;
@@ -174,6 +210,8 @@ static const char *check(const struct run_opts *o)
 		return "--pcap-out needs --pcap";
 	if (o->pcap && (o->dev || o->command || o->pid))
 		return "--pcap feeds the programs by itself: no --dev, -p or command with it";
+	if (o->frequency && o->period)
+		return "either --frequency or --period";
 	if (o->pid && o->command)
 		return "either -p or a command";
 	if (o->engine && !strcmp(o->engine, "both") && !o->pcap && !o->command)

@@ -15,6 +15,9 @@
 /* union bpf_iter_link_info as of 6.1. */
 union iter_info {
 	struct {
+		uint32_t map_fd;
+	} map;
+	struct {
 		uint32_t order, cgroup_fd;
 		uint64_t cgroup_id;
 	} cgroup;
@@ -30,6 +33,9 @@ int skep_attach_iter(const struct skep_attach *a, struct skep_links *links, stru
 {
 	struct skep_link_create lc = {.attach_type = BPF_TRACE_ITER};
 	SKEP_AUTO_CLOSE int cgroup = -1;
+	const struct skep_iter_opts none = {0}, *o = a->iter ? a->iter : &none;
+	bool map = !strcmp(a->args, "bpf_map_elem") || !strcmp(a->args, "bpf_sk_storage_map");
+	bool task = !strncmp(a->args, "task", 4);
 	union iter_info info;
 	char what[320];
 
@@ -37,24 +43,27 @@ int skep_attach_iter(const struct skep_attach *a, struct skep_links *links, stru
 	if (!strcmp(a->args, "cgroup")) {
 		cgroup = open(a->cgroup ? a->cgroup : "/sys/fs/cgroup",
 			      O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		info.cgroup.order = DESCENDANTS;
+		info.cgroup.order = o->order ? o->order : DESCENDANTS;
 		info.cgroup.cgroup_fd = cgroup < 0 ? 0 : (uint32_t)cgroup;
-	} else if (!strncmp(a->args, "task", 4) && a->pid > 0) {
-		info.task.pid = (uint32_t)a->pid;
-	} else if (!strcmp(a->args, "bpf_map_elem") || !strcmp(a->args, "bpf_sk_storage_map")) {
-		return skep_fail(
-			err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-			"program '%s': iter/%s walks a map, and skep does not yet take the "
-			"name of one (`bpftool iter pin FILE PATH map ID` does)",
-			a->prog, a->args);
+	} else if (task && o->tid > 0) {
+		info.task.tid = (uint32_t)o->tid;
+	} else if (task && (o->pid > 0 || a->pid > 0)) {
+		info.task.pid = (uint32_t)(o->pid > 0 ? o->pid : a->pid);
+	} else if (map && a->iter_map_fd) {
+		info.map.map_fd = (uint32_t)*a->iter_map_fd;
+	} else if (map) {
+		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
+				 "program '%s': iter/%s walks a map; name it (--iter map=NAME of "
+				 "the object, or the id or pin of another)",
+				 a->prog, a->args);
 	}
-	if (info.cgroup.order || info.task.pid) {
+	if (info.cgroup.order || info.task.tid || info.task.pid || map) {
 		lc.iter.info = (uintptr_t)&info;
 		lc.iter.info_len = sizeof(info);
 	}
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
-	return skep_attach_link(a, &lc, info.task.pid ? "6.1" : "5.8", "this iterator", links, what,
-				err);
+	return skep_attach_link(a, &lc, task && lc.iter.info ? "6.1" : "5.8", "this iterator",
+				links, what, err);
 }
 
 int skep_iter_read(struct skep_sys *sys, int link, void (*put)(void *ctx, const char *, size_t),

@@ -225,7 +225,7 @@ static int attach_uprobe_multi(const struct skep_attach *a, bool ret_probe,
 	name = strndup(a->args, (size_t)(colon - a->args));
 	if (!name)
 		return skep_fail_nomem(err);
-	path = skep_sym_file(name, err);
+	path = skep_sym_file_of(name, a->running ? a->pid : 0, err);
 	if (!path)
 		return skep_wrap(err, -ENOENT, "program '%s'", a->prog);
 	ret = find_places(path, colon + 1, &p, err);

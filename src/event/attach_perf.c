@@ -7,10 +7,60 @@
 #include <linux/perf_event.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/cleanup.h"
 #include "sys/ring.h"
 
 #define DEFAULT_HZ 99
+
+/* What the kernel counts by itself, and what processors do (perf_event_open(2)). */
+static const struct {
+	const char *name;
+	uint32_t type;
+	uint64_t config;
+} counters[] = {
+	{"cpu-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK},
+	{"task-clock", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_TASK_CLOCK},
+	{"page-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS},
+	{"minor-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MIN},
+	{"major-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_PAGE_FAULTS_MAJ},
+	{"context-switches", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CONTEXT_SWITCHES},
+	{"cpu-migrations", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_MIGRATIONS},
+	{"alignment-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_ALIGNMENT_FAULTS},
+	{"emulation-faults", PERF_TYPE_SOFTWARE, PERF_COUNT_SW_EMULATION_FAULTS},
+	{"cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CPU_CYCLES},
+	{"instructions", PERF_TYPE_HARDWARE, PERF_COUNT_HW_INSTRUCTIONS},
+	{"cache-references", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_REFERENCES},
+	{"cache-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_CACHE_MISSES},
+	{"branches", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_INSTRUCTIONS},
+	{"branch-misses", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BRANCH_MISSES},
+	{"bus-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_BUS_CYCLES},
+	{"ref-cycles", PERF_TYPE_HARDWARE, PERF_COUNT_HW_REF_CPU_CYCLES},
+};
+
+static int find_counter(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(counters); i++)
+		if (!strcmp(counters[i].name, name))
+			return (int)i;
+	return -1;
+}
+
+static int fail_counter(const struct skep_attach *a, struct skep_err *err)
+{
+	char list[320] = "";
+	size_t i;
+
+	for (i = 0; i < SKEP_ARRAY_SIZE(counters); i++)
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 counters[i].name);
+	return skep_fail(err, SKEP_E_ATTACH, EINVAL,
+			 "program '%s': there is no event '%s' to sample; there are %s", a->prog,
+			 a->perf, list);
+}
 
 struct timer {
 	const struct skep_attach *a;
@@ -57,23 +107,30 @@ static int add_threads(struct timer *t)
 	return ret < 0 ? ret : add_timer(t, -1);
 }
 
-/* A software clock: there on every machine, also where no hardware counter is. */
+/* Unless asked otherwise the software clock: it is there on every machine. */
 int skep_attach_perf_event(const struct skep_attach *a, struct skep_links *links,
 			   struct skep_err *err)
 {
 	uint64_t hz = a->frequency ? a->frequency : DEFAULT_HZ;
+	int c = a->perf ? find_counter(a->perf) : 0;
 	struct timer t = {
 		.a = a,
 		.links = links,
 		.ev = {.kind = SKEP_EVENT_PERF,
 		       .pid = a->pid,
 		       .inherit = a->pid > 0,
-		       .perf = {PERF_TYPE_SOFTWARE, PERF_COUNT_SW_CPU_CLOCK, hz, true}},
+		       .perf = {.period = a->period ? a->period : hz, .freq = !a->period}},
 		.err = err,
 	};
 	int ret;
 
-	snprintf(t.what, sizeof(t.what), "cpu-clock at %llu Hz", (unsigned long long)hz);
+	if (c < 0)
+		return fail_counter(a, err);
+	t.ev.perf.type = counters[c].type;
+	t.ev.perf.config = counters[c].config;
+	snprintf(t.what, sizeof(t.what), "%s %s %llu%s", counters[c].name,
+		 a->period ? "each" : "at", (unsigned long long)t.ev.perf.period,
+		 a->period ? "" : " Hz");
 	if (a->pid > 0)
 		return add_threads(&t);
 	ret = skep_each_cpu(add_timer, &t);

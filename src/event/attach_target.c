@@ -253,9 +253,6 @@ int skep_attach_by_hand(const struct skep_attach *a, struct skep_links *links, s
 		{BPF_PROG_TYPE_STRUCT_OPS,
 		 "is part of a table of functions: the map in .struct_ops "
 		 "that names it is what gets attached"},
-		{BPF_PROG_TYPE_EXT,
-		 "replaces a function of a program that is loaded; skep does not "
-		 "yet take the name of one"},
 	};
 	size_t i;
 

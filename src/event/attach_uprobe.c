@@ -60,7 +60,7 @@ static int attach_uprobe(const struct skep_attach *a, struct skep_links *links, 
 	name = strndup(a->args, (size_t)(colon - a->args));
 	if (!name)
 		return skep_fail_nomem(err);
-	path = skep_sym_file(name, err);
+	path = skep_sym_file_of(name, a->running ? a->pid : 0, err);
 	if (!path)
 		return skep_wrap(err, -ENOENT, "program '%s'", a->prog);
 	if (func[0]) {

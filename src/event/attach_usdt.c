@@ -99,7 +99,7 @@ int skep_attach_usdt(const struct skep_attach *a, struct skep_links *links, stru
 				 "not \"%s\"",
 				 a->prog, a->def->sec, a->def->args, a->def->sec, a->args);
 	*provider++ = '\0';
-	path = skep_sym_file(text, err);
+	path = skep_sym_file_of(text, a->running ? a->pid : 0, err);
 	if (!path)
 		return skep_wrap(err, -ENOENT, "program '%s'", a->prog);
 	ret = skep_usdt_find(path, provider, name, &places, err);

@@ -61,6 +61,14 @@ const struct skep_event_def *skep_event_find(const char *sec, const char **args,
 /* True if only libbpf before 1.0 takes @sec, which @def was found for. */
 bool skep_event_is_old(const struct skep_event_def *def, const char *sec);
 
+/* What an iterator walks, of all there is. */
+struct skep_iter_opts {
+	const char *map; /* bpf_map_elem, bpf_sk_storage_map: name, id or pin; NULL: not given */
+	pid_t tid; /* task, task_file, task_vma: one thread; 0: all */
+	pid_t pid; /* the same, all threads of a process; 0: skep_attach.pid */
+	unsigned int order; /* cgroup: BPF_CGROUP_ITER_*; 0: the cgroup and all below */
+};
+
 /* How to attach one loaded program. */
 struct skep_attach {
 	struct skep_sys *sys;
@@ -70,16 +78,21 @@ struct skep_attach {
 	int prog_fd;
 	/* What the user asked for. */
 	pid_t pid; /* uprobes and perf events of this process and its children; -1: all */
+	bool running; /* `pid` runs already: names of files are what it means by them */
 	/*
 	 * The program leaves out other tasks by itself (skep_load_opts.scope_tasks).
 	 * Without it a uprobe of @pid sees that process only, not its children.
 	 */
 	bool filtered;
 	int ifindex; /* xdp, tc; 0: not given */
+	const char *perf; /* perf_event: what counts, "page-faults"; NULL: "cpu-clock" */
 	uint64_t frequency; /* perf_event: samples a second; 0: the default (99) */
+	uint64_t period; /* perf_event: a sample each so many, instead of a frequency; 0: none */
+	const struct skep_iter_opts *iter; /* what iterators walk; NULL: everything */
 	const char *cgroup; /* folder of a control group; NULL: not given */
 	const char *hook; /* netfilter: "input", "prerouting", ...; NULL: not given */
 	/* What the object brings. */
+	const int *iter_map_fd; /* of iter->map; NULL: not given */
 	const int *sockmap_fd; /* its only SOCKMAP or SOCKHASH; NULL: none, or several */
 	struct skep_usdt *usdt; /* NULL: it does not include bpf/usdt.bpf.h */
 	struct skep_log *log;

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -144,6 +145,83 @@ char *skep_sym_file(const char *name, struct skep_err *err)
 				 : "'%s': neither a program in PATH nor a library; give its path",
 			  name);
 	return found;
+}
+
+/* "/proc/PID/root" if that is not our root, else "". */
+static const char *root_of(pid_t pid, char *buf, size_t size)
+{
+	struct stat ours, theirs;
+
+	snprintf(buf, size, "/proc/%d/root", (int)pid);
+	/* The same inode may be mounted over in one of two namespaces. */
+	if (stat("/proc/self/ns/mnt", &ours) == 0) {
+		char ns[64];
+
+		snprintf(ns, sizeof(ns), "/proc/%d/ns/mnt", (int)pid);
+		if (stat(ns, &theirs) == 0 && ours.st_ino == theirs.st_ino &&
+		    stat("/", &ours) == 0 && stat(buf, &theirs) == 0 &&
+		    ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev)
+			return "";
+	}
+	return buf;
+}
+
+/* Is @path's last part @name, or the library that @name is short for? */
+static bool is_named(const char *path, const char *name)
+{
+	const char *base = strrchr(path, '/');
+	size_t n = strlen(name);
+
+	base = base ? base + 1 : path;
+	if (!strcmp(base, name))
+		return true;
+	if (strncmp(base, "lib", 3) == 0 && strncmp(name, "lib", 3) != 0)
+		base += 3;
+	return !strncmp(base, name, n) && !strncmp(base + n, ".so", 3);
+}
+
+/* The first file that process @pid has mapped and @name means; malloc'ed, or NULL. */
+static char *in_maps(const char *name, pid_t pid)
+{
+	char path[64], line[4352], *found = NULL, *file;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/maps", (int)pid);
+	f = fopen(path, "re");
+	while (f && !found && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		file = strchr(line, '/');
+		if (file && is_named(file, name))
+			found = strdup(file);
+	}
+	if (f)
+		fclose(f);
+	return found;
+}
+
+char *skep_sym_file_of(const char *name, pid_t pid, struct skep_err *err)
+{
+	SKEP_AUTO_FREE char *mapped = NULL;
+	char buf[64], *found;
+	const char *root;
+
+	if (pid <= 0)
+		return skep_sym_file(name, err);
+	root = root_of(pid, buf, sizeof(buf));
+	if (!strchr(name, '/'))
+		mapped = in_maps(name, pid);
+	if (!mapped && (!*root || name[0] != '/'))
+		return skep_sym_file(name, err);
+	if (asprintf(&found, "%s%s", root, mapped ? mapped : name) < 0) {
+		skep_fail_nomem(err);
+		return NULL;
+	}
+	if (access(found, F_OK) == 0)
+		return found;
+	skep_fail(err, SKEP_E_NOT_FOUND, errno, "%s: %s (as process %d sees it)",
+		  mapped ? mapped : name, strerror(errno), (int)pid);
+	free(found);
+	return NULL;
 }
 
 struct search {

@@ -25,6 +25,14 @@
 char *skep_sym_file(const char *name, struct skep_err *err);
 
 /*
+ * The same as process @pid means it: a path by its root, a name without a
+ * slash first among the files that it has mapped ("libc.so.6", "libc", "c").
+ * The result is a path that this process can open: of another mount namespace
+ * it begins with /proc/PID/root.
+ */
+char *skep_sym_file_of(const char *name, pid_t pid, struct skep_err *err);
+
+/*
  * The file offset of function @func ("malloc", "malloc@GLIBC_2.2.5",
  * "malloc@@GLIBC_2.2.5") of ELF file @path, in bytes.  0 or -errno, with near
  * names when there is no such function.

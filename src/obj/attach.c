@@ -57,14 +57,31 @@ static struct skep_usdt *usdt_maps(struct skep_load *load)
 	return NULL;
 }
 
+/* Attaches; a probe that nothing stood in for says why. */
+static int attach(struct skep_load *load, size_t func, struct skep_loaded_prog *prog,
+		  const struct skep_attach *a, struct skep_err *err)
+{
+	struct skep_err why = SKEP_ERR_INIT;
+	int ret;
+
+	if (!load->no_stand_in[func])
+		return skep_attach_prog(a, &prog->links, err);
+	ret = skep_attach_prog(a, &prog->links, &why);
+	if (ret < 0)
+		skep_fail(err, why.tag, -ret, "%s; nothing stands in for this one: %s", why.msg,
+			  load->no_stand_in[func]);
+	skep_err_deinit(&why);
+	return ret;
+}
+
 int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog,
 		       const struct skep_attach *how, struct skep_err *err)
 {
 	struct skep_load *load = loaded->priv;
 	size_t func = (size_t)(prog->spec - loaded->obj->funcs);
-	struct skep_err why = SKEP_ERR_INIT;
 	struct skep_attach a = *how;
-	int ret;
+	bool take = false;
+	int map_fd, ret;
 
 	a.sys = loaded->sys;
 	/* As loaded, which may be another kind than the section says: standin.c. */
@@ -75,12 +92,14 @@ int skep_loaded_attach(struct skep_loaded *loaded, struct skep_loaded_prog *prog
 	a.filtered = load->scope_map != SKEP_NO_MAP && a.def->flags & SKEP_EV_TASK;
 	a.sockmap_fd = only_sockmap(loaded);
 	a.usdt = usdt_maps(load);
-	if (!load->no_stand_in[func])
-		return skep_attach_prog(&a, &prog->links, err);
-	ret = skep_attach_prog(&a, &prog->links, &why);
-	if (ret < 0)
-		skep_fail(err, why.tag, -ret, "%s; nothing stands in for this one: %s", why.msg,
-			  load->no_stand_in[func]);
-	skep_err_deinit(&why);
+	if (a.iter && a.iter->map && a.def->attach_type == BPF_TRACE_ITER) {
+		map_fd = skep_load_named_map(load, a.iter->map, &take, err);
+		if (map_fd < 0)
+			return skep_wrap(err, map_fd, "program '%s'", a.prog);
+		a.iter_map_fd = &map_fd;
+	}
+	ret = attach(load, func, prog, &a, err);
+	if (take)
+		skep_sys_close(load->sys, map_fd);
 	return ret;
 }

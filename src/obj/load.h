@@ -19,6 +19,11 @@ struct skep_load_opts {
 	bool count_losses;
 	/* Where there are no kprobes, what observes the same call instead (standin.c). */
 	bool stand_in;
+	/*
+	 * The program that freplace, and fentry and its like, attach to: "ID",
+	 * a pin's path, or either and ":FUNCTION".  NULL: fentry is the kernel's.
+	 */
+	const char *target;
 	const char *btf; /* file with the target's BTF instead of the running kernel's */
 	const char *kconfig; /* file with the kernel's configuration, NULL: where kernels keep it */
 	const char *pin_root; /* directory of maps pinned by name, NULL: /sys/fs/bpf */

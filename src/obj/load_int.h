@@ -182,6 +182,13 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 /* Tells the engine what the marked instructions of a loaded program were to be. */
 void skep_load_note(const struct skep_load *load, const struct skep_image *image, int fd);
 
+/* target.c */
+/* The program that opts.target names, with *@btf_id of the function for @f: a descriptor. */
+int skep_load_prog_target(struct skep_load *load, const struct skep_obj_func *f, int *btf_id,
+			  struct skep_err *err);
+/* The descriptor of map @text, to be closed if *@take. */
+int skep_load_named_map(struct skep_load *load, const char *text, bool *take, struct skep_err *err);
+
 /* standin.c */
 int skep_standin_prepare(struct skep_load *load, struct skep_err *err);
 

@@ -38,6 +38,7 @@ struct attempt {
 	const struct skep_obj_func *func;
 	struct skep_image *image;
 	int attach_btf_id, attach_btf_fd;
+	int prog_fd; /* of the program attached to, -1: none */
 	unsigned int log_level;
 	struct log log;
 	uint32_t true_size; /* what the log would have needed, 0: not told */
@@ -247,6 +248,15 @@ static void keep_log(struct skep_loaded_prog *prog, struct attempt *t)
 	free(t->log.text);
 }
 
+/* Attaches to a function of a program, not of the kernel. */
+static bool wants_prog(const struct skep_load *load, const struct skep_obj_func *f)
+{
+	return f->prog_type == BPF_PROG_TYPE_EXT ||
+	       (load->opts.target && f->prog_type == BPF_PROG_TYPE_TRACING &&
+		(f->attach_type == BPF_TRACE_FENTRY || f->attach_type == BPF_TRACE_FEXIT ||
+		 f->attach_type == BPF_MODIFY_RETURN));
+}
+
 /* What the program attaches to, if that is a type. */
 static int find_target(struct attempt *t, struct skep_err *err)
 {
@@ -259,6 +269,14 @@ static int find_target(struct attempt *t, struct skep_err *err)
 							&t->attach_btf_fd, err);
 	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
 		return t->attach_btf_id < 0 ? t->attach_btf_id : 0;
+	if (wants_prog(t->load, func)) {
+		/* The same place in bpf_attr: attach_prog_fd, attach_btf_obj_fd. */
+		t->prog_fd = skep_load_prog_target(t->load, func, &t->attach_btf_id, err);
+		t->attach_btf_fd = t->prog_fd;
+		return t->prog_fd >= 0
+			       ? 0
+			       : skep_wrap(err, t->prog_fd, "%s: program '%s'", file, func->name);
+	}
 	if (!func->event || !(func->event->flags & SKEP_EV_BTF_ID))
 		return 0;
 	ret = skep_ktypes_open(&t->load->types, err);
@@ -275,7 +293,7 @@ static int find_target(struct attempt *t, struct skep_err *err)
 int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32_t func,
 		   struct skep_err *err)
 {
-	struct attempt t = {.load = load, .func = &load->funcs[func]};
+	struct attempt t = {.load = load, .func = &load->funcs[func], .prog_fd = -1};
 	SKEP_AUTO(skep_image_deinit) struct skep_image image = {0};
 	int ret;
 
@@ -296,6 +314,7 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	if (ret < 0)
 		return ret;
 	ret = load_image(&t, err);
+	skep_sys_close(load->sys, t.prog_fd);
 	/* What the engine was given in the end. */
 	memcpy(prog->insns, image.insns.data, image.insns.len * sizeof(*image.insns.data));
 	keep_log(prog, &t);

@@ -239,7 +239,8 @@ int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, in
 		if (ev->kind == SKEP_EVENT_PERF)
 			skep_kernel_why(k,
 					"this machine has no such counter (type %u, config %llu); "
-					"virtual machines often lack hardware counters",
+					"virtual machines often lack hardware counters, and the "
+					"software clock (cpu-clock) is there on each",
 					ev->perf.type, (unsigned long long)ev->perf.config);
 		else if (ev->kind == SKEP_EVENT_UPROBE)
 			skep_kernel_why(k, "%s: %s", ev->uprobe.path, strerror(-ret));
