@@ -47,7 +47,7 @@ struct skep_engine_opts {
 	 * 0: 64 Mi when checked, no limit when trusted.  SKEP_NO_BUDGET: none.
 	 */
 	uint64_t budget;
-	/* Trusted programs can be interrupted, too (skep_thread_interrupt()): they count as well. */
+	/* Trusted programs count, too, and can be ended by skep_thread_interrupt(). */
 	bool interruptible;
 	/*
 	 * bpf_probe_read*() may read all memory of this process; a bad address
