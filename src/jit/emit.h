@@ -71,6 +71,11 @@ struct skep_jit {
 	struct skep_jit_group *group; /* checked mode, by slot */
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
+	/* What the architecture tells besides the code: */
+	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */
+	bool faults;
+	uint32_t stub_body; /* offset where the stub's frame is complete */
+	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };
 
 /* Emits the whole program.  Offsets of entries by label `slot`. */
@@ -84,6 +89,9 @@ const void *skep_jit_callx(struct skep_vm *vm, const struct skep_vm_insn *pc, ui
 const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[5]);
 /* skep_jit_tail(): the target ran to its end in another engine, a[0] is r0. */
 #define SKEP_JIT_TAIL_RAN ((const void *)1)
+
+/* A fault at @pc: called from the landing, in the thread that ran into it. */
+void skep_jit_faulted(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, bool write);
 
 /* A fresh label, to be placed with skep_jit_place(). */
 uint32_t skep_jit_label(struct skep_jit *j);

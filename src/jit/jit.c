@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "jit/emit.h"
+#include "jit/fault.h"
+#include "jit/gdb.h"
 #include "jit/opt.h"
 
 struct code {
@@ -21,6 +23,8 @@ struct code {
 	uint8_t *pages;
 	size_t len, size; /* of the code; of the mapping */
 	uint32_t nr; /* slots */
+	struct skep_fault_code fault; /* at NULL: not registered */
+	struct skep_gdb *gdb; /* NULL: not told */
 	uint32_t at[]; /* offset of the code of each slot that is a function */
 };
 
@@ -192,6 +196,10 @@ static void destroy(struct skep_vm_native *native)
 {
 	struct code *code = (struct code *)native;
 
+	if (code->fault.prog)
+		skep_fault_remove(&code->fault);
+	skep_gdb_destroy(code->gdb);
+	free((void *)code->fault.at);
 	munmap(code->pages, code->size);
 	free(code);
 }
@@ -232,6 +240,45 @@ const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uin
 	return SKEP_JIT_TAIL_RAN;
 }
 
+void skep_jit_faulted(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr, bool write)
+{
+	uint32_t len = pc->op < SKEP_OP_MAX ? skep_insn_table[pc->op].width / 8 : 0;
+
+	if (vm->err && !vm->failed && addr != UINT64_MAX) {
+		vm->err->addr = addr;
+		vm->err->len = len;
+		vm->err->write = write;
+	}
+	if (addr == UINT64_MAX)
+		skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
+			     "an access to an address that no process has");
+	else
+		skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
+			     "%s memory that is not there, at 0x%llx", write ? "writes" : "reads",
+			     (unsigned long long)addr);
+}
+
+static bool register_faults(const struct skep_jit *j, struct code *code,
+			    const struct skep_vm_prog *prog)
+{
+	uint32_t *at = malloc(prog->nr * sizeof(*at));
+
+	if (!at)
+		return false;
+	memcpy(at, j->label_at, prog->nr * sizeof(*at));
+	code->fault = (struct skep_fault_code){
+		.start = (uintptr_t)code->pages,
+		.end = (uintptr_t)code->pages + code->len,
+		.landing = (uintptr_t)code->pages + j->label_at[j->landing],
+		.prog = prog,
+		.at = at,
+	};
+	if (skep_fault_add(&code->fault) == 0)
+		return true;
+	code->fault.prog = NULL;
+	return false;
+}
+
 static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err *err)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (j->len + page - 1) & ~(page - 1);
@@ -262,15 +309,65 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 				 "%s: the system allows no executable memory (%s)", prog->name,
 				 strerror(-ret));
 	}
+	if (j->faults && !register_faults(j, code, prog)) {
+		destroy(&code->native);
+		return skep_fail_nomem(err);
+	}
 	prog->native = &code->native;
 	return 0;
+}
+
+/* The functions of @prog and their code; the stub and what stands behind it first. */
+static struct skep_gdb_func *functions(const struct skep_vm_prog *prog, uint32_t *nr)
+{
+	const struct code *code = (const struct code *)prog->native;
+	struct skep_gdb_func *funcs = calloc(prog->nr + 1, sizeof(*funcs));
+	uint32_t i, n = 0;
+
+	if (!funcs)
+		return NULL;
+	snprintf(funcs[n++].name, sizeof(funcs->name), "bpf_enter_%s", prog->name);
+	for (i = 0; i < prog->nr; i++) {
+		if (!prog->is_func[i])
+			continue;
+		funcs[n].start = funcs[n - 1].end = code->at[i];
+		if (i)
+			snprintf(funcs[n].name, sizeof(funcs->name), "bpf_prog_%s_%u", prog->name,
+				 i);
+		else
+			snprintf(funcs[n].name, sizeof(funcs->name), "bpf_prog_%s", prog->name);
+		n++;
+	}
+	funcs[n - 1].end = (uint32_t)code->len;
+	*nr = n;
+	return funcs;
+}
+
+/* Without memory for it gdb is not told, and the program runs all the same. */
+static void tell_gdb(const struct skep_jit *j, const struct skep_vm_prog *prog)
+{
+	struct code *code = (struct code *)prog->native;
+	struct skep_gdb_code told = {
+		.start = code->pages,
+		.len = code->len,
+		.stub_body = j->stub_body,
+		.saved = j->saved,
+		.frame = j->frame,
+	};
+	struct skep_gdb_func *funcs = functions(prog, &told.nr);
+
+	told.funcs = funcs;
+	if (funcs)
+		code->gdb = skep_gdb_create(&told);
+	free(funcs);
 }
 
 /* perf(1) reads "START SIZE NAME" lines, in hexadecimal, of code that no file has. */
 static void tell_perf(const struct skep_vm_prog *prog)
 {
 	const struct code *code = (const struct code *)prog->native;
-	uint32_t i, next, n;
+	struct skep_gdb_func *funcs;
+	uint32_t i, n = 0;
 	char path[64];
 	FILE *f;
 
@@ -278,18 +375,12 @@ static void tell_perf(const struct skep_vm_prog *prog)
 	f = fopen(path, "ae");
 	if (!f)
 		return;
-	for (i = 0, n = 0; i < prog->nr; i = next, n++) {
-		size_t end = code->len;
-
-		for (next = i + 1; next < prog->nr && !prog->is_func[next]; next++)
-			;
-		if (next < prog->nr)
-			end = code->at[next];
-		fprintf(f, "%llx %zx bpf_prog_%s",
-			(unsigned long long)(uintptr_t)code->pages + code->at[i], end - code->at[i],
-			prog->name);
-		fprintf(f, n ? "_%u\n" : "\n", i);
-	}
+	funcs = functions(prog, &n);
+	for (i = 1; i < n; i++)
+		fprintf(f, "%llx %x %s\n",
+			(unsigned long long)(uintptr_t)code->pages + funcs[i].start,
+			funcs[i].end - funcs[i].start, funcs[i].name);
+	free(funcs);
 	fclose(f);
 }
 
@@ -323,6 +414,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 
 	if (ret < 0)
 		return ret;
+	j.faults = opts && opts->faults && !j.checked;
 	j.passes = SKEP_JIT_PASS_ALL & ~(opts ? opts->without : 0);
 	if (prog->native)
 		return 0;
@@ -354,6 +446,8 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.group);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
+	if (ret == 0 && opts && opts->gdb)
+		tell_gdb(&j, prog);
 	if (ret == 0 && opts && opts->perf_map)
 		tell_perf(prog);
 	return ret;

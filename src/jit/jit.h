@@ -44,6 +44,12 @@ struct skep_jit_opts {
 	 * code, each is there xored with a random number of its own.
 	 */
 	bool blind;
+	/*
+	 * A fault of a trusted program becomes an error (fault.h); the caller
+	 * has skep_fault_acquire()d for as long as the program lives.
+	 */
+	bool faults;
+	bool gdb; /* tell gdb, by its JIT interface, where the functions are (gdb.h) */
 	bool perf_map; /* lines in /tmp/perf-PID.map, so that perf(1) names the functions */
 };
 

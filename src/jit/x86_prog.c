@@ -47,6 +47,7 @@ static void stub(struct x86 *x)
 	x_push(j, RSI);
 	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
 	x_imm(j, true, X_SUB, RSP, 8);
+	j->stub_body = (uint32_t)j->len;
 	x_mov(j, true, VM, RDI);
 	x_mov(j, true, R11, RDX);
 	x_store(j, true, VM, AT(native_sp), RSP);
@@ -458,6 +459,18 @@ static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 	x_jmp(j, c->back);
 }
 
+/* A signal handler has put the rest of the arguments into their registers. */
+static void landing(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+
+	skep_jit_place(j, j->landing);
+	x_load(j, true, RSP, VM, AT(native_sp));
+	x_mov(j, true, RDI, VM);
+	x_call_c(j, (const void *)(uintptr_t)skep_jit_faulted);
+	x_jmp(j, x->fail);
+}
+
 static void cold_part(struct x86 *x)
 {
 	size_t i;
@@ -528,6 +541,12 @@ void skep_jit_emit(struct skep_jit *j)
 	body(&x);
 	cold_part(&x);
 	j->nr_sites = x.nr_sites;
+	if (j->faults) {
+		j->landing = skep_jit_label(j);
+		landing(&x);
+	}
+	j->saved = x.save;
+	j->frame = x.frame;
 }
 
 #endif

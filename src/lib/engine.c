@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "jit/fault.h"
 #include "lib/int.h"
 
 #define BUDGET (64u << 20) /* of checked programs, instructions a run: as in the user engine */
@@ -65,6 +66,13 @@ int skep_engine_create(struct skep_engine **result, const struct skep_engine_opt
 		engine->budget = 0;
 	if (!engine->budget && engine->opts.interruptible)
 		engine->budget = SKEP_NO_BUDGET;
+	if (engine->opts.catch_faults) {
+		ret = skep_fault_acquire(err);
+		if (ret < 0) {
+			free(engine);
+			return ret;
+		}
+	}
 	pthread_mutex_init(&engine->lock, NULL);
 	*result = engine;
 	return 0;
@@ -95,6 +103,8 @@ void skep_engine_destroy(struct skep_engine *engine)
 	skep_vec_deinit(&engine->programs);
 	skep_vec_deinit(&engine->numbers);
 	pthread_mutex_destroy(&engine->lock);
+	if (engine->opts.catch_faults)
+		skep_fault_release();
 	free(engine);
 }
 
@@ -103,6 +113,8 @@ struct skep_jit_opts skep_lib_jit_opts(const struct skep_engine *engine)
 	return (struct skep_jit_opts){
 		.sz = sizeof(struct skep_jit_opts),
 		.blind = engine->opts.blind,
+		.faults = engine->opts.catch_faults,
+		.gdb = engine->opts.gdb,
 		.perf_map = engine->opts.perf_map,
 	};
 }

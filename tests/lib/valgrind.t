@@ -1,0 +1,33 @@
+#!/bin/sh
+# Machine code, interpreter, maps and library under valgrind: nothing is read
+# that nobody wrote, nothing is touched that is not ours, nothing is lost.
+command -v valgrind >/dev/null || { echo "1..0 # SKIP no valgrind"; exit 0; }
+nm "$SKEP" 2>/dev/null | grep -q __asan_init && { echo "1..0 # SKIP a sanitized build"; exit 0; }
+out=$(mktemp)
+trap 'rm -f "$out"' EXIT
+n=0
+failed=0
+try() { # WHAT COMMAND...
+	what=$1
+	shift
+	n=$((n + 1))
+	if timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+		--errors-for-leak-kinds=definite "$@" >"$out" 2>&1; then
+		echo "ok $n - $what"
+	else
+		echo "not ok $n - $what"
+		failed=1
+		grep -v '^ok' "$out" | sed 's/^/# /' | head -n 60
+	fi
+}
+try "a helper below two functions" "$SKEP_BUILD/tests/lib/backtrace"
+try "the JIT" "$SKEP_BUILD/tests/unit/unit-jit"
+try "conformance" "$SKEP" conform
+if [ -n "${LONG-}" ]; then
+	try "the library" "$SKEP_BUILD/tests/unit/unit-lib"
+	try "the cases of calls" "$SKEP_BUILD/tests/run/runner" tests/run/call.bpf
+	try "the cases of memory" "$SKEP_BUILD/tests/run/runner" tests/run/mem.bpf
+	try "the cases of atomics" "$SKEP_BUILD/tests/run/runner" tests/run/atomic.bpf
+fi
+echo "1..$n"
+exit $failed
