@@ -4,14 +4,24 @@
 command -v valgrind >/dev/null || { echo "1..0 # SKIP no valgrind"; exit 0; }
 nm "$SKEP" 2>/dev/null | grep -q __asan_init && { echo "1..0 # SKIP a sanitized build"; exit 0; }
 out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+known=$(mktemp)
+trap 'rm -f "$out" "$known"' EXIT
+# bpf(2) takes NULL for results that nobody wants; valgrind 3.19 does not know.
+cat >"$known" <<'EOF'
+{
+   test_run_without_data_out
+   Memcheck:Param
+   bpf(attr->test.data_out)
+   ...
+}
+EOF
 n=0
 failed=0
 try() { # WHAT COMMAND...
 	what=$1
 	shift
 	n=$((n + 1))
-	if timeout 300 valgrind -q --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
+	if timeout 300 valgrind -q --suppressions="$known" --error-exitcode=99 --leak-check=full --show-leak-kinds=definite \
 		--errors-for-leak-kinds=definite "$@" >"$out" 2>&1; then
 		echo "ok $n - $what"
 	else
@@ -22,10 +32,10 @@ try() { # WHAT COMMAND...
 }
 try "a helper below two functions" "$SKEP_BUILD/tests/lib/backtrace"
 try "the JIT" "$SKEP_BUILD/tests/unit/unit-jit"
-try "conformance" "$SKEP" conform
+try "the cases of calls" "$SKEP_BUILD/tests/run/runner" tests/run/call.bpf
 if [ -n "${LONG-}" ]; then
 	try "the library" "$SKEP_BUILD/tests/unit/unit-lib"
-	try "the cases of calls" "$SKEP_BUILD/tests/run/runner" tests/run/call.bpf
+	try "conformance" "$SKEP" conform
 	try "the cases of memory" "$SKEP_BUILD/tests/run/runner" tests/run/mem.bpf
 	try "the cases of atomics" "$SKEP_BUILD/tests/run/runner" tests/run/atomic.bpf
 fi
