@@ -40,6 +40,7 @@ struct skep_btf {
 	const void *raw;
 	size_t raw_len;
 	void *owned; /* malloc'ed bytes, or NULL */
+	struct skep_btf *owned_base; /* of .BTF.base, or NULL */
 	struct skep_file file; /* or the file they are mapped from */
 };
 
@@ -202,12 +203,39 @@ static bool has_magic(const struct skep_btf *btf)
 	return magic == BTF_MAGIC || magic == __builtin_bswap16(BTF_MAGIC);
 }
 
+/*
+ * The types of a module built for whatever kernel comes (6.12: out of tree)
+ * go on from a few of the kernel's that it carries along, in .BTF.base.
+ */
+static int open_section(struct skep_btf **out, struct skep_btf *file, const struct skep_btf *base,
+			struct skep_err *err)
+{
+	struct skep_btf *own = NULL;
+	void *copy;
+	size_t len;
+	int ret = -ENOENT;
+
+	if (!base)
+		ret = skep_elf_section(file->raw, file->raw_len, ".BTF.base", &copy, &len, err);
+	if (ret == 0)
+		ret = skep_btf_open_raw(&own, copy, len, SKEP_BTF_TAKE, NULL, err);
+	if (ret == 0)
+		ret = skep_btf_check(own, err);
+	if (ret == 0 || ret == -ENOENT)
+		ret = skep_elf_section(file->raw, file->raw_len, ".BTF", &copy, &len, err);
+	if (ret == 0)
+		ret = skep_btf_open_raw(out, copy, len, SKEP_BTF_TAKE, own ? own : base, err);
+	if (ret == 0)
+		(*out)->owned_base = own;
+	else
+		skep_btf_destroy(own);
+	return ret;
+}
+
 static int open_whole(struct skep_btf **out, const char *path, const struct skep_btf *base,
 		      struct skep_err *err)
 {
 	struct skep_btf *btf = new_btf();
-	void *copy;
-	size_t len;
 	int ret;
 
 	*out = NULL;
@@ -228,14 +256,12 @@ static int open_whole(struct skep_btf **out, const char *path, const struct skep
 	}
 	if (!skep_elf_is(btf->raw, btf->raw_len))
 		return open_bytes(out, btf, base, err);
-	ret = skep_elf_section(btf->raw, btf->raw_len, ".BTF", &copy, &len, err);
+	ret = open_section(out, btf, base, err);
 	skep_btf_destroy(btf);
 	if (ret == -ENOENT)
 		return skep_fail(err, SKEP_E_BTF_MISSING, ENOENT,
 				 "no .BTF section; compile with -g");
-	if (ret < 0)
-		return ret;
-	return skep_btf_open_raw(out, copy, len, SKEP_BTF_TAKE, base, err);
+	return ret;
 }
 
 int skep_btf_open_file(struct skep_btf **out, const char *path, const struct skep_btf *base,
@@ -284,6 +310,7 @@ void skep_btf_destroy(struct skep_btf *btf)
 	free(btf->owned);
 	free(btf->index->off);
 	free(btf->index);
+	skep_btf_destroy(btf->owned_base);
 	free(btf);
 }
 

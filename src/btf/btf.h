@@ -41,8 +41,8 @@ int skep_btf_open_raw(struct skep_btf **btf, const void *data, size_t len, enum 
 		      const struct skep_btf *base, struct skep_err *err);
 
 /*
- * Opens @path: raw BTF, or an ELF file with a .BTF section, and checks it
- * whole.  -ENOENT with E_BTF_MISSING: an ELF file without.
+ * Opens @path: raw BTF, or an ELF file with a .BTF section (on top of its
+ * .BTF.base, if it has one and @base is NULL), and checks it whole.  -ENOENT with E_BTF_MISSING: an ELF file without.
  */
 int skep_btf_open_file(struct skep_btf **btf, const char *path, const struct skep_btf *base,
 		       struct skep_err *err);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Everything that reads types, over bytes of anybody's making: raw BTF, and
- * behind its end .BTF.ext.  The same BTF is the program's and the kernel's.
+ * behind its end .BTF.ext, or BTF that continues it (a module's) with .BTF.ext
+ * behind that.  The same BTF is the program's and the kernel's.
  */
 #include <json-c/json.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/arena.h"
@@ -44,15 +46,26 @@ static void look(const struct skep_btf *btf, uint32_t id, const uint8_t *data, s
 	skep_buf_deinit(&buf);
 }
 
-static void relocate(const struct skep_btf *btf, const uint8_t *data, size_t size)
+static const struct skep_btf *one_more(void *ctx, size_t i)
+{
+	return i ? NULL : ctx;
+}
+
+/* @btf: the program's and the kernel's; @module: the types of the kernel's module, or NULL. */
+static void relocate(const struct skep_btf *btf, struct skep_btf *module, const uint8_t *data,
+		     size_t size)
 {
 	struct bpf_insn insns[2] = {{.code = BPF_LDX | BPF_MEM | BPF_W}};
-	struct skep_core *core = skep_core_create(btf, btf, NULL);
+	struct skep_core *core = skep_core_create(module ? module : btf, btf, NULL);
+	struct skep_core_tried *tried;
 	struct skep_core_result res;
 	struct skep_btf_ext ext;
 	int kind, left = 64;
+	size_t n;
 
-	if (core && skep_btf_ext_open(&ext, data, size, btf, NULL) == 0) {
+	if (core && module)
+		skep_core_set_more(core, one_more, module);
+	if (core && skep_btf_ext_open(&ext, data, size, module ? module : btf, NULL) == 0) {
 		for (kind = 0; kind < SKEP_EXT_NR; kind++) {
 			struct skep_btf_ext_iter it = {.ext = &ext, .kind = kind};
 
@@ -62,32 +75,64 @@ static void relocate(const struct skep_btf *btf, const uint8_t *data, size_t siz
 					continue;
 				insns[0].off = (int16_t)res.old_val;
 				skep_core_patch(insns, 2, 0, it.index, &res, NULL);
+				skep_core_explain(core, &it.core, &tried, &n, NULL);
+				free(tried);
 			}
 		}
 	}
 	skep_core_destroy(core);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Where the strings end, which stand last in what compilers write. */
+static uint64_t end_of(const uint8_t *data)
+{
+	struct btf_header h;
+
+	memcpy(&h, data, sizeof(h));
+	return (uint64_t)h.hdr_len + h.str_off + h.str_len;
+}
+
+static void look_at_all(const struct skep_btf *btf, uint32_t from, const uint8_t *data, size_t size)
 {
 	struct skep_buf buf = SKEP_BUF_INIT;
-	struct skep_btf *btf;
-	struct btf_header h;
 	uint32_t id, n;
+
+	skep_btf_check(btf, NULL);
+	n = skep_btf_nr(btf);
+	for (id = from; id <= n && id < from + 24; id++)
+		look(btf, id, data, size);
+	skep_btf_dump_c(&buf, btf, NULL, NULL);
+	skep_buf_deinit(&buf);
+}
+
+/* Types that go on where those of @base end. */
+static void split(const struct skep_btf *base, const uint8_t *data, size_t size)
+{
+	struct skep_btf *btf;
+	uint64_t end;
+
+	if (skep_btf_open_raw(&btf, data, size, SKEP_BTF_BORROW, base, NULL) < 0)
+		return;
+	end = end_of(data);
+	if (end < size)
+		relocate(base, btf, data + end, size - end);
+	look_at_all(btf, skep_btf_first(btf), data, size);
+	skep_btf_destroy(btf);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct skep_btf *btf;
 	uint64_t end;
 
 	if (skep_btf_open_raw(&btf, data, size, SKEP_BTF_BORROW, NULL, NULL) < 0)
 		return 0;
-	memcpy(&h, data, sizeof(h));
-	end = (uint64_t)h.hdr_len + h.str_off + h.str_len;
-	if (end < size)
-		relocate(btf, data + end, size - end);
-	skep_btf_check(btf, NULL);
-	n = skep_btf_nr(btf);
-	for (id = 0; id <= n && id < 24; id++)
-		look(btf, id, data, size);
-	skep_btf_dump_c(&buf, btf, NULL, NULL);
-	skep_buf_deinit(&buf);
+	end = end_of(data);
+	if (end < size) {
+		relocate(btf, NULL, data + end, size - end);
+		split(btf, data + end, size - end);
+	}
+	look_at_all(btf, 0, data, size);
 	skep_btf_destroy(btf);
 	return 0;
 }

@@ -421,6 +421,137 @@ static void test_core(void)
 	skep_btf_destroy(local);
 }
 
+static const struct skep_btf *nth(void *ctx, size_t i)
+{
+	const struct skep_btf **all = ctx;
+
+	return i < 2 ? all[i] : NULL;
+}
+
+/* Types of a program, of a kernel, and of two modules on top of it. */
+static void test_core_modules(void)
+{
+	struct build l = BUILD_INIT, k = BUILD_INIT, m[2] = {BUILD_INIT, BUILD_INIT};
+	struct bpf_core_relo relo = {.kind = BPF_CORE_FIELD_BYTE_OFFSET};
+	const struct skep_btf *modules[2];
+	struct skep_btf *local, *kernel, *open[2];
+	struct skep_core_tried *tried;
+	struct skep_core_result res;
+	struct skep_core *core;
+	struct skep_err err = SKEP_ERR_INIT;
+	const char *names[] = {"both", "only"};
+	size_t n;
+	int i;
+
+	b_int(&l, "int", 4, 0);
+	for (i = 0; i < 2; i++) {
+		b_type(&l, names[i], INFO(BTF_KIND_STRUCT, 0, 1), 4);
+		b_member(&l, "f", 1, 0);
+	}
+	relo.access_str_off = b_str(&l, "0:0");
+	b_int(&k, "int", 4, 0);
+	b_type(&k, "both", INFO(BTF_KIND_STRUCT, 0, 1), 8);
+	b_member(&k, "f", 1, 32);
+	local = open_built(&l, NULL);
+	kernel = open_built(&k, NULL);
+	for (i = 0; i < 2; i++) {
+		/* struct both of the first would disagree; struct only is the second's. */
+		b_type(&m[i], names[i], INFO(BTF_KIND_STRUCT, 0, 1), 32);
+		b_member(&m[i], "f", 1, 96);
+		m[i].types[0] += k.nstrs;
+		m[i].types[3] += k.nstrs;
+		modules[i] = open[i] = open_built(&m[i], kernel);
+	}
+	core = skep_core_create(local, kernel, &err);
+	relo.type_id = 3;
+	is_int(skep_core_resolve(core, &relo, &res, &err), 0, "without modules");
+	ok(res.poison && !res.target, "nothing fits");
+	skep_core_destroy(core);
+	core = skep_core_create(local, kernel, &err);
+	skep_core_set_more(core, nth, modules);
+	is_int(skep_core_resolve(core, &relo, &res, &err), 0, "a module's type");
+	is_int(res.new_val, 12, "its field");
+	ok(res.target == modules[1] && res.target_id == 3, "in that module, by its own id");
+	relo.type_id = 2;
+	is_int(skep_core_resolve(core, &relo, &res, &err), 0, "what the kernel has");
+	is_int(res.new_val, 4, "is the kernel's");
+	is_int(skep_core_explain(core, &relo, &tried, &n, &err), 0, "and told so");
+	ok(n == 1 && tried[0].btf == kernel && tried[0].verdict == SKEP_CORE_FITS,
+	   "no module was asked");
+	free(tried);
+	skep_core_destroy(core);
+	for (i = 0; i < 2; i++)
+		skep_btf_destroy(open[i]);
+	skep_btf_destroy(kernel);
+	skep_btf_destroy(local);
+}
+
+/* All three sections with longer records than we know, and headers of other lengths. */
+static void test_ext_records(void)
+{
+	static const struct {
+		uint16_t magic;
+		uint8_t version, flags;
+		uint32_t hdr_len, off_len[6], more[2];
+		uint32_t func_size, fsec, fn, func[1][4];
+		uint32_t core_size, csec, cn, core[2][5];
+	} good = {BTF_MAGIC,
+		  1,
+		  0,
+		  40,
+		  {0, 28, 0, 0, 28, 52},
+		  {7, 7},
+		  16,
+		  1,
+		  1,
+		  {{8, 2, 77, 78}},
+		  20,
+		  1,
+		  2,
+		  {{16, 3, 1, 4, 79}, {24, 5, 1, 6, 80}}};
+	struct build b = BUILD_INIT;
+	struct skep_btf_ext ext;
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_btf *btf;
+	struct skep_btf_ext_iter it = {.ext = &ext, .kind = SKEP_EXT_FUNC};
+	char copy[sizeof(good)];
+	uint32_t v;
+
+	b_int(&b, "int", 4, BTF_INT_SIGNED);
+	btf = open_built(&b, NULL);
+	is_int(skep_btf_ext_open(&ext, &good, sizeof(good), btf, &err), 0,
+	       "a longer header, long records, no line info");
+	ok(skep_btf_ext_next(&it) && it.func.insn_off == 8 && it.func.type_id == 2 &&
+		   !strcmp(it.sec_name, "int"),
+	   "a function");
+	ok(!skep_btf_ext_next(&it), "one");
+	it = (struct skep_btf_ext_iter){.ext = &ext, .kind = SKEP_EXT_LINE};
+	ok(!skep_btf_ext_next(&it), "no lines");
+	it = (struct skep_btf_ext_iter){.ext = &ext, .kind = SKEP_EXT_CORE};
+	ok(skep_btf_ext_next(&it) && it.core.insn_off == 16 && it.core.type_id == 3 &&
+		   it.core.kind == 4 && it.index == 0,
+	   "a relocation");
+	ok(skep_btf_ext_next(&it) && it.core.insn_off == 24 && it.core.type_id == 5 &&
+		   it.core.kind == 6 && it.index == 1 && !skep_btf_ext_next(&it),
+	   "and a second");
+	/* The first compilers knew no relocations: the header ends before them. */
+	memcpy(copy, &good, sizeof(good));
+	v = 24;
+	memcpy(copy + 4, &v, sizeof(v));
+	v = 16;
+	memcpy(copy + 8, &v, sizeof(v));
+	is_int(skep_btf_ext_open(&ext, copy, sizeof(good), btf, &err), 0, "a header of 24 bytes");
+	ok(!ext.info[SKEP_EXT_CORE].rec_size && ext.info[SKEP_EXT_FUNC].rec_size == 16,
+	   "has no relocations");
+	v = 23;
+	memcpy(copy + 4, &v, sizeof(v));
+	is_int(skep_btf_ext_open(&ext, copy, sizeof(good), btf, &err), -EINVAL, "one of 23");
+	ok(err.tag == SKEP_E_BTF_INVALID && strstr(err.msg, "header cut off"), "says so: %s",
+	   err.msg);
+	skep_err_deinit(&err);
+	skep_btf_destroy(btf);
+}
+
 int main(void)
 {
 	test_look_up();
@@ -428,6 +559,8 @@ int main(void)
 	test_columns();
 	test_hostile();
 	test_ext();
+	test_ext_records();
 	test_core();
+	test_core_modules();
 	return done();
 }
