@@ -366,7 +366,8 @@ static int work(struct run *run, struct skep_err *err)
 		ret = prepare(run, err);
 	if (ret < 0 || !run->engines[0].attached)
 		return ret;
-	run->status = SKEP_EXIT_OK; /* something runs: what does not was told */
+	/* Something runs, and what does not was told; who asks the status hears of a verifier's no. */
+	run->status = run->rejected ? SKEP_EXIT_REJECTED : SKEP_EXIT_OK;
 	tell_attached(run);
 	if (run->o.pcap) {
 		ret = run_packets(run, err);

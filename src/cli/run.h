@@ -26,6 +26,7 @@ struct run_opts {
 	const char *engine; /* "kernel", "user", "both"; NULL: what works */
 	const char *view; /* "text" or "json" */
 	const char *pcap, *pcap_out, *dev, *cgroup, *hook, *kconfig, *pin_root, *target, *perf;
+	const char *token;
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	const char *btf; /* file whose types CO-RE goes by, NULL: the kernel's */
@@ -95,6 +96,7 @@ struct run {
 	int signals; /* signalfd, -1: none */
 	int stopped; /* by this signal */
 	int status; /* exit status so far */
+	bool rejected; /* a verifier did not take some program */
 };
 
 /* Reads the command line.  0: go on, else 1 + exit status. */

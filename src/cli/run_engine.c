@@ -9,13 +9,28 @@
 
 #include "user/user.h"
 
-static struct skep_sys *create(struct run *run, const char *name)
+/* The kernel, with the token that --token or libbpf's variable names. */
+static struct skep_sys *create_kernel(struct run *run, struct skep_log *log, struct skep_err *err)
+{
+	const char *token = run->o.token ? run->o.token : getenv("LIBBPF_BPF_TOKEN_PATH");
+	struct skep_sys *sys = skep_sys_kernel_create(log);
+
+	if (!sys) {
+		skep_fail_nomem(err);
+	} else if (token && *token && skep_sys_kernel_token(sys, token, err) < 0) {
+		skep_sys_destroy(sys);
+		return NULL;
+	}
+	return sys;
+}
+
+static struct skep_sys *create(struct run *run, const char *name, struct skep_err *err)
 {
 	struct skep_user_opts opts = {.sz = sizeof(opts), .no_jit = run->o.no_jit};
 	struct skep_log *log = &run->cli->log;
 	struct skep_sys *sys, *wrapped;
 
-	sys = !strcmp(name, "kernel") ? skep_sys_kernel_create(log)
+	sys = !strcmp(name, "kernel") ? create_kernel(run, log, err)
 				      : skep_sys_user_create(log, &opts);
 	if (sys && run->o.inject_nth) {
 		wrapped = skep_sys_inject_create(sys, run->o.inject_cmd, run->o.inject_nth,
@@ -39,9 +54,9 @@ static int add_engine(struct run *run, const char *name, struct skep_err *err)
 
 	e->run = run;
 	e->name = name;
-	e->sys = create(run, name);
+	e->sys = create(run, name, err);
 	if (!e->sys)
-		return skep_fail_nomem(err);
+		return err->tag == SKEP_E_NONE ? skep_fail_nomem(err) : -err->err;
 	run->nr_engines++;
 	return 0;
 }
@@ -51,14 +66,14 @@ static int add_engine(struct run *run, const char *name, struct skep_err *err)
  * no map of that kind is for the unprivileged, whatever the sysctl says, and
  * making one costs some microseconds (a program would cost milliseconds).
  */
-static int may_use_kernel(void)
+static int may_use_kernel(struct run *run, struct skep_err *err)
 {
-	struct skep_sys *sys = skep_sys_kernel_create(NULL);
+	struct skep_sys *sys = create_kernel(run, NULL, err);
 	union bpf_attr attr;
 	int fd;
 
 	if (!sys)
-		return -ENOMEM;
+		return -err->err;
 	memset(&attr, 0, sizeof(attr));
 	attr.map_type = BPF_MAP_TYPE_QUEUE;
 	attr.value_size = 4;
@@ -80,7 +95,9 @@ int run_engines_create(struct run *run, struct skep_err *err)
 		return ret < 0 ? ret : add_engine(run, "kernel", err);
 	}
 	if (!engine) {
-		ret = may_use_kernel();
+		ret = may_use_kernel(run, err);
+		if (err->tag != SKEP_E_NONE)
+			return ret;
 		engine = ret == 0 ? "kernel" : "user";
 		if (ret < 0)
 			skep_info(&run->cli->log,
@@ -108,6 +125,7 @@ static void tell(struct run_engine *e, const struct skep_err *err)
 			err->detail[strlen(err->detail) - 1] == '\n' ? "" : "\n");
 	if (e->run->status == SKEP_EXIT_OK)
 		e->run->status = skep_tag_exit(err->tag);
+	e->run->rejected |= err->tag == SKEP_E_PROG_REJECTED;
 }
 
 int run_load(struct run_engine *e, struct skep_err *err)

@@ -198,8 +198,8 @@ static void print_help(void)
 			print_row(&rows[i]);
 	}
 	fputs("\n"
-	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 rejected by a verifier, 4 "
-	      "unsupported.\n",
+	      "Exit status: 0 done, 1 failed, 2 wrong usage, 3 a program was rejected by a "
+	      "verifier\n(the others run), 4 unsupported.\n",
 	      stdout);
 }
 

@@ -414,6 +414,9 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 		file = NULL;
 	}
 	advice = find_advice(&lines, reason);
+	/* The engine may know that it is no matter of the program. */
+	if (advice && load->sys->why[0] && strstr(advice, "helper"))
+		advice = load->sys->why;
 	poison = find_poison(load, image, lines.v.data[reason], insn);
 	if (poison)
 		tell_poison(load, poison, what, sizeof(what));

@@ -142,10 +142,13 @@ static int start(struct skep_load *load, struct bpf_insn *insns, uint32_t n, con
 		insns[at[i]].imm = load->loaded->maps[load->scope_map].fd;
 	}
 	memset(&attr, 0, sizeof(attr));
-	attr.prog_type = BPF_PROG_TYPE_TRACEPOINT;
+	attach.def = skep_event_find(tracepoint, &attach.args, err);
+	if (!attach.def)
+		return -ENOENT;
+	attr.prog_type = attach.def->prog_type;
 	attr.insns = (uintptr_t)insns;
 	attr.insn_cnt = n;
-	attr.license = (uintptr_t) "BSD";
+	attr.license = (uintptr_t) "Dual BSD/GPL";
 	if (!(load->drop & SKEP_DROP_NAMES))
 		skep_load_name(attr.prog_name, "skep_scope");
 	*fd = skep_sys_bpf(load->sys, BPF_PROG_LOAD, &attr, offsetof(union bpf_attr, prog_ifindex));
@@ -154,8 +157,7 @@ static int start(struct skep_load *load, struct bpf_insn *insns, uint32_t n, con
 				 *load->sys->why ? load->sys->why : strerror(-*fd));
 	attach.prog_fd = *fd;
 	attach.log = load->sys->log;
-	attach.def = skep_event_find(tracepoint, &attach.args, err);
-	return attach.def ? skep_attach_prog(&attach, &load->scope_links, err) : -ENOENT;
+	return skep_attach_prog(&attach, &load->scope_links, err);
 }
 
 static int start_adding(struct skep_load *load, struct skep_err *err)
@@ -194,18 +196,61 @@ static int start_removing(struct skep_load *load, int pid, struct skep_err *err)
 		     "tracepoint/sched/sched_process_free", &load->scope_progs[1], err);
 }
 
-/* Byte offset of the pid that sched_process_free tells, or -1: the types do not say. */
-static int find_free_pid(struct skep_load *load)
+/* Stores the pid of the task that the raw tracepoint's context in @ctx begins with. */
+#define STORE_PID(ctx, off_of_pid) \
+	{.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 3, .src_reg = (ctx)}, \
+		ADD_K(3, off_of_pid), MOV(1, 10), ADD_K(1, -4), MOV_K(2, 4), \
+		CALL(BPF_FUNC_probe_read_kernel)
+
+/*
+ * The same at raw tracepoints, which are found without tracefs: only root reads
+ * that, and CAP_BPF with CAP_PERFMON is enough for all else.  @pid: byte offset
+ * in struct task_struct.
+ */
+static int start_raw(struct skep_load *load, int pid, struct skep_err *err)
+{
+	struct bpf_insn adding[] = {
+		LOOK_UP,
+		{.code = BPF_JMP | BPF_JEQ | BPF_K, .dst_reg = 0, .off = 15},
+		STORE_PID(6, pid),
+		{.code = BPF_ST | BPF_MEM | BPF_B, .dst_reg = 10, .off = -8, .imm = 1},
+		LDDW(1),
+		MOV(2, 10),
+		ADD_K(2, -4),
+		MOV(3, 10),
+		ADD_K(3, -8),
+		MOV_K(4, 0),
+		CALL(BPF_FUNC_map_update_elem),
+		MOV_K(0, 0),
+		EXIT,
+	};
+	struct bpf_insn removing[] = {
+		STORE_PID(1, pid), LDDW(1),	MOV(2, 10),
+		ADD_K(2, -4),	   MOV_K(3, 0), CALL(BPF_FUNC_map_delete_elem),
+		MOV_K(0, 0),	   EXIT,
+	};
+	static const uint32_t at_adding[] = {LOOK_UP_MAP, 17}, at_removing[] = {6};
+	int ret;
+
+	ret = start(load, adding, SKEP_ARRAY_SIZE(adding), at_adding, 2, "raw_tp/task_newtask",
+		    &load->scope_progs[0], err);
+	if (ret)
+		return ret;
+	return start(load, removing, SKEP_ARRAY_SIZE(removing), at_removing, 1,
+		     "raw_tp/sched_process_free", &load->scope_progs[1], err);
+}
+
+/* Byte offset of @field in the kernel's @type, or -1: the types do not say. */
+static int find_field(struct skep_load *load, const char *type, const char *field)
 {
 	struct skep_err err = SKEP_ERR_INIT;
 	uint32_t bit_off, bit_size;
 	int id = -1;
 
 	if (!skep_ktypes_open(&load->types, &err))
-		id = skep_btf_find(load->types.kernel, "trace_event_raw_sched_process_template",
-				   BTF_KIND_STRUCT, 0);
+		id = skep_btf_find(load->types.kernel, type, BTF_KIND_STRUCT, 0);
 	if (id > 0)
-		id = skep_btf_field(load->types.kernel, id, "pid", &bit_off, &bit_size);
+		id = skep_btf_field(load->types.kernel, id, field, &bit_off, &bit_size);
 	skep_err_deinit(&err);
 	return id > 0 ? (int)(bit_off / 8) : -1;
 }
@@ -226,17 +271,29 @@ static int try_removing(struct skep_load *load, struct skep_err *err)
 
 int skep_scope_start(struct skep_load *load, struct skep_err *err)
 {
+	struct skep_err why = SKEP_ERR_INIT;
 	int ret, pid;
 
 	if (load->scope_map == SKEP_NO_MAP)
 		return 0;
-	ret = start_adding(load, err);
-	if (!ret) {
-		pid = find_free_pid(load);
-		ret = pid > 0 ? start_removing(load, pid, err) : try_removing(load, err);
+	ret = start_adding(load, &why);
+	if ((ret == -EPERM || ret == -EACCES) && load->scope_progs[0] >= 0 &&
+	    (pid = find_field(load, "task_struct", "pid")) > 0) {
+		skep_err_deinit(&why);
+		skep_sys_close(load->sys, load->scope_progs[0]);
+		load->scope_progs[0] = -1;
+		ret = start_raw(load, pid, &why);
+	} else if (!ret) {
+		pid = find_field(load, "trace_event_raw_sched_process_template", "pid");
+		ret = pid > 0 ? start_removing(load, pid, &why) : try_removing(load, &why);
 	}
-	return ret ? skep_wrap(err, ret, "%s: following the command's processes", load->obj->name)
-		   : 0;
+	if (!ret)
+		return 0;
+	if (err)
+		*err = why;
+	else
+		skep_err_deinit(&why);
+	return skep_wrap(err, ret, "%s: following the command's processes", load->obj->name);
 }
 
 void skep_scope_deinit(struct skep_load *load)

@@ -24,13 +24,13 @@
 
 #define MAX_EVENTS 32
 
-static long call_bpf(int cmd, union bpf_attr *attr, unsigned int size)
+static long call_bpf(struct skep_kernel *k, int cmd, union bpf_attr *attr, unsigned int size)
 {
 	int tries = 5;
 	long ret;
 
 	do {
-		ret = syscall(__NR_bpf, cmd, attr, size);
+		ret = skep_kernel_bpf_token(k, cmd, attr, size);
 		/* The verifier gives up with EAGAIN when a signal is pending. */
 	} while (ret < 0 && errno == EAGAIN && cmd == BPF_PROG_LOAD && --tries);
 	return ret < 0 ? -errno : ret;
@@ -53,11 +53,11 @@ static int kernel_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsig
 	long ret;
 
 	sys->why[0] = '\0';
-	ret = call_bpf(cmd, attr, size);
+	ret = call_bpf(k, cmd, attr, size);
 	if (ret == -EPERM && (cmd == BPF_MAP_CREATE || cmd == BPF_PROG_LOAD) && raise_memlock(k))
-		ret = call_bpf(cmd, attr, size);
+		ret = call_bpf(k, cmd, attr, size);
 	if (ret < 0)
-		return skep_kernel_why_bpf(k, cmd, attr, (int)ret);
+		return skep_kernel_why_bpf(k, cmd, attr, size, (int)ret);
 	return (int)ret;
 }
 
@@ -92,7 +92,7 @@ static int kernel_watch(struct skep_sys *sys, int fd)
 }
 
 /* False: @fd is no map. */
-static bool map_info(int fd, struct bpf_map_info *info)
+static bool map_info(struct skep_kernel *k, int fd, struct bpf_map_info *info)
 {
 	union bpf_attr attr;
 
@@ -101,15 +101,15 @@ static bool map_info(int fd, struct bpf_map_info *info)
 	attr.info.bpf_fd = (uint32_t)fd;
 	attr.info.info_len = sizeof(*info);
 	attr.info.info = (uintptr_t)info;
-	return call_bpf(BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info)) >= 0;
+	return call_bpf(k, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info)) >= 0;
 }
 
 /* Ring buffers and perf events can be waited for; other maps' poll() is always ready. */
-static bool can_wait(int fd)
+static bool can_wait(struct skep_kernel *k, int fd)
 {
 	struct bpf_map_info info;
 
-	return !map_info(fd, &info) || info.type == BPF_MAP_TYPE_RINGBUF;
+	return !map_info(k, fd, &info) || info.type == BPF_MAP_TYPE_RINGBUF;
 }
 
 /* An arena with an address of its own can be mapped there only: programs keep such pointers. */
@@ -118,7 +118,7 @@ static void *map_arena(struct skep_kernel *k, int fd, size_t len, int prot)
 	struct bpf_map_info info;
 	void *p, *at;
 
-	if (!map_info(fd, &info) || info.type != BPF_MAP_TYPE_ARENA || !info.map_extra) {
+	if (!map_info(k, fd, &info) || info.type != BPF_MAP_TYPE_ARENA || !info.map_extra) {
 		errno = EINVAL;
 		return MAP_FAILED;
 	}
@@ -153,7 +153,7 @@ static void *kernel_map(struct skep_sys *sys, int fd, off_t off, size_t len, int
 				len);
 		return (void *)(intptr_t)ret;
 	}
-	ret = off == 0 && can_wait(fd) ? watch_fd(k, fd) : 0;
+	ret = off == 0 && can_wait(k, fd) ? watch_fd(k, fd) : 0;
 	if (ret == 0)
 		return p;
 	munmap(p, len);
@@ -312,6 +312,8 @@ static void kernel_destroy(struct skep_sys *sys)
 		close(k->epoll);
 	if (k->tracefs > 0)
 		close(k->tracefs);
+	if (k->token > 0)
+		close(k->token);
 	free(k);
 }
 

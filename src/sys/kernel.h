@@ -19,6 +19,7 @@ struct skep_kernel {
 	int epoll; /* -1 until something is watched */
 	int tracefs; /* a folder: 0 unopened, < 0 -errno */
 	bool memlock_raised;
+	int token; /* goes with all that is created, 0: none */
 	SKEP_VEC(int) watched; /* descriptors in epoll that close() must take out */
 	SKEP_VEC(struct skep_kernel_cmd *) cmds;
 	int printk_link, printk_map; /* printk.c's program and its buffers, -1: not running */
@@ -33,6 +34,9 @@ int skep_kernel_tracepoint_id(struct skep_kernel *k, const char *category, const
 /* Leaves the sentence for a raw tracepoint that does not exist, with near names. */
 void skep_kernel_why_raw_tracepoint(struct skep_kernel *k, const char *name);
 
+/* bpf(2), with the token if there is one and @cmd takes it; sets errno. */
+long skep_kernel_bpf_token(struct skep_kernel *k, int cmd, union bpf_attr *attr, unsigned int size);
+
 int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev);
 
 /* Has bpf_printk()'s lines of @cpu come to buffer @fd; until _del of all.  0 or -errno. */
@@ -41,10 +45,16 @@ void skep_kernel_printk_del(struct skep_kernel *k, int fd);
 void skep_kernel_printk_deinit(struct skep_kernel *k);
 
 /* Leaves the sentence for a refused bpf(2) or perf_event_open(2); returns @ret. */
-int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr, int ret);
+int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr,
+			unsigned int size, int ret);
 int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, int ret);
 void skep_kernel_why(struct skep_kernel *k, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
+/*
+ * The mode in force of a line of /sys/kernel/security/lockdown, which stands
+ * in brackets: "none [integrity] confidentiality".  False: none, or no such line.
+ */
+bool skep_lockdown_mode(const char *line, char *mode, size_t size);
 /* True when this process has capability @cap (CAP_*) now. */
 bool skep_kernel_has_cap(int cap);
 

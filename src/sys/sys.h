@@ -22,6 +22,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/err.h"
 #include "base/log.h"
 
 struct skep_sys;
@@ -242,6 +243,11 @@ uint32_t skep_kernel_version(void);
 
 /* The engines. */
 struct skep_sys *skep_sys_kernel_create(struct skep_log *log);
+/*
+ * Has the kernel engine @sys (no decorator) use a BPF token from the BPF file
+ * system at @dir, which an administrator delegated to this user namespace.
+ */
+int skep_sys_kernel_token(struct skep_sys *sys, const char *dir, struct skep_err *err);
 
 /*
  * Decorators: each wraps @inner and takes it over (destroying the decorator

@@ -66,7 +66,8 @@ int skep_kernel_tracefs(struct skep_kernel *k)
 	if (fd < 0) {
 		skep_kernel_why(k,
 				"tracefs, which names the kernel's tracepoints, cannot be read "
-				"(%s): that needs root or CAP_SYS_ADMIN",
+				"(%s): that needs root or CAP_SYS_ADMIN; SEC(\"raw_tp/...\") and "
+				"SEC(\"tp_btf/...\") find theirs without",
 				strerror(-fd));
 		return fd;
 	}

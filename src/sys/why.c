@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -49,19 +50,33 @@ static const char *first_line(const char *path, char *buf, size_t size)
 	return buf;
 }
 
-/* Lockdown forbids root, too; the mode in force stands in brackets. */
+bool skep_lockdown_mode(const char *line, char *mode, size_t size)
+{
+	const char *open = strchr(line, '['), *close = open ? strchr(open, ']') : NULL;
+
+	mode[0] = '\0';
+	if (!close)
+		return false;
+	snprintf(mode, size, "%.*s", (int)(close - open - 1), open + 1);
+	return strcmp(mode, "none") != 0;
+}
+
+/* Lockdown forbids root, too. */
 static bool locked_down(struct skep_kernel *k)
 {
-	char line[128];
+	char line[128], mode[64];
 
 	first_line("/sys/kernel/security/lockdown", line, sizeof(line));
-	if (strstr(line, "[none]") || line[0] == '?')
+	if (!skep_lockdown_mode(line, mode, sizeof(mode)))
 		return false;
-	skep_kernel_why(k, "kernel lockdown (%s) forbids it, also to root", line);
+	skep_kernel_why(k,
+			"kernel lockdown, in its mode '%s', forbids it, also to root "
+			"(/sys/kernel/security/lockdown; lockdown= on the kernel's command line)",
+			mode);
 	return true;
 }
 
-/* Which capability the program type wants besides CAP_BPF. */
+/* Which capability the program type wants besides CAP_BPF (kernel/bpf/syscall.c). */
 static int prog_cap(const union bpf_attr *attr)
 {
 	switch (attr->prog_type) {
@@ -71,11 +86,30 @@ static int prog_cap(const union bpf_attr *attr)
 	case BPF_PROG_TYPE_RAW_TRACEPOINT:
 	case BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE:
 	case BPF_PROG_TYPE_TRACING:
+	case BPF_PROG_TYPE_STRUCT_OPS:
 	case BPF_PROG_TYPE_LSM: return CAP_PERFMON;
 	case BPF_PROG_TYPE_SOCKET_FILTER:
 	case BPF_PROG_TYPE_CGROUP_SKB:
+	case BPF_PROG_TYPE_SK_REUSEPORT:
+	case BPF_PROG_TYPE_SK_LOOKUP:
+	case BPF_PROG_TYPE_LIRC_MODE2:
 	case BPF_PROG_TYPE_SYSCALL: return -1;
+	/* Programs that replace parts of any other want both. */
+	case BPF_PROG_TYPE_EXT:
+		return skep_kernel_has_cap(CAP_PERFMON) ? CAP_NET_ADMIN : CAP_PERFMON;
 	default: return CAP_NET_ADMIN;
+	}
+}
+
+static int map_cap(const union bpf_attr *attr)
+{
+	switch (attr->map_type) {
+	case BPF_MAP_TYPE_SOCKMAP:
+	case BPF_MAP_TYPE_SOCKHASH:
+	case BPF_MAP_TYPE_DEVMAP:
+	case BPF_MAP_TYPE_DEVMAP_HASH:
+	case BPF_MAP_TYPE_XSKMAP: return CAP_NET_ADMIN;
+	default: return -1;
 	}
 }
 
@@ -101,50 +135,129 @@ static const char *cap_name(int cap)
 				      : "CAP_BPF";
 }
 
-int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr, int ret)
+/* Which capability @cmd wants besides CAP_BPF, -1: none. */
+static int second_cap(int cmd, const union bpf_attr *attr)
 {
-	char value[32];
-	int second = -1;
-
-	if (ret == -ENOSYS)
-		skep_kernel_why(k, "this kernel was built without bpf(2) (CONFIG_BPF_SYSCALL)");
-	if (ret == -ENOENT && cmd == BPF_RAW_TRACEPOINT_OPEN && attr->raw_tracepoint.name)
-		skep_kernel_why_raw_tracepoint(k, (char *)(uintptr_t)attr->raw_tracepoint.name);
-	if (ret != -EPERM)
-		return ret;
-	if (cmd == BPF_PROG_LOAD)
-		second = prog_cap(attr);
-	else if (cmd == BPF_LINK_CREATE)
-		second = link_cap(attr->link_create.attach_type);
-	else if (cmd == BPF_PROG_ATTACH)
-		second = CAP_NET_ADMIN;
-	else if (cmd == BPF_RAW_TRACEPOINT_OPEN)
-		second = CAP_PERFMON;
-	else if (cmd >= BPF_PROG_GET_NEXT_ID && cmd <= BPF_MAP_GET_FD_BY_ID)
-		second = CAP_SYS_ADMIN;
-	if (skep_kernel_has_cap(CAP_SYS_ADMIN) ||
-	    (skep_kernel_has_cap(CAP_BPF) && (second < 0 || skep_kernel_has_cap(second)))) {
-		if (!locked_down(k) && cmd != BPF_MAP_UPDATE_ELEM && cmd != BPF_MAP_FREEZE)
-			skep_kernel_why(k, "the kernel forbids it although the capabilities are "
-					   "there: a security module or the container's seccomp "
-					   "filter may stand in the way");
-		return ret;
+	switch (cmd) {
+	case BPF_PROG_LOAD: return prog_cap(attr);
+	case BPF_MAP_CREATE: return map_cap(attr);
+	case BPF_LINK_CREATE: return link_cap(attr->link_create.attach_type);
+	case BPF_PROG_ATTACH: return CAP_NET_ADMIN;
+	case BPF_RAW_TRACEPOINT_OPEN: return CAP_PERFMON;
+	case BPF_PROG_GET_NEXT_ID:
+	case BPF_MAP_GET_NEXT_ID:
+	case BPF_BTF_GET_NEXT_ID:
+	case BPF_LINK_GET_NEXT_ID:
+	case BPF_PROG_GET_FD_BY_ID:
+	case BPF_MAP_GET_FD_BY_ID:
+	case BPF_BTF_GET_FD_BY_ID:
+	case BPF_LINK_GET_FD_BY_ID:
+	case BPF_ENABLE_STATS: return CAP_SYS_ADMIN;
+	default: return -1;
 	}
-	if (second < 0 || second == CAP_BPF)
+}
+
+/* Whether ids are mapped: then capabilities are those of a user namespace only. */
+static bool in_user_namespace(void)
+{
+	char line[80];
+	unsigned int inside, outside, count;
+
+	first_line("/proc/self/uid_map", line, sizeof(line));
+	return sscanf(line, "%u %u %u", &inside, &outside, &count) == 3 && count != UINT32_MAX;
+}
+
+/* The capabilities are there, and yet. */
+static void why_forbidden(struct skep_kernel *k, int cmd)
+{
+	struct rlimit lim = {RLIM_INFINITY, RLIM_INFINITY};
+	char memlock[120] = "";
+
+	if (cmd == BPF_MAP_UPDATE_ELEM || cmd == BPF_MAP_FREEZE || locked_down(k))
+		return;
+	if (k->token > 0) {
+		skep_kernel_why(k, "the BPF token does not cover it: it takes delegate_cmds, "
+				   "delegate_maps, delegate_progs and delegate_attachs of its file "
+				   "system");
+		return;
+	}
+	if (in_user_namespace()) {
+		skep_kernel_why(k, "the capabilities of a user namespace do not count for bpf(2) "
+				   "without a BPF token (--token FOLDER); run as root, or use "
+				   "--engine user");
+		return;
+	}
+	if ((cmd == BPF_MAP_CREATE || cmd == BPF_PROG_LOAD || cmd == BPF_BTF_LOAD) &&
+	    getrlimit(RLIMIT_MEMLOCK, &lim) == 0 && lim.rlim_cur != RLIM_INFINITY)
+		snprintf(memlock, sizeof(memlock),
+			 "; before Linux 5.11 so may RLIMIT_MEMLOCK, which is %llu KiB (ulimit -l)",
+			 (unsigned long long)lim.rlim_cur / 1024);
+	skep_kernel_why(k,
+			"the kernel forbids it although the capabilities are there: a security "
+			"module or the container's seccomp filter may stand in the way%s",
+			memlock);
+}
+
+static void why_capability(struct skep_kernel *k, int second)
+{
+	bool bpf = skep_kernel_has_cap(CAP_BPF);
+	char value[32];
+
+	first_line("/proc/sys/kernel/unprivileged_bpf_disabled", value, sizeof(value));
+	if (second == CAP_SYS_ADMIN)
+		skep_kernel_why(k,
+				"that needs CAP_SYS_ADMIN, which this process lacks; run as root");
+	else if (second < 0)
 		skep_kernel_why(k,
 				"that needs CAP_BPF, which this process lacks "
 				"(kernel.unprivileged_bpf_disabled is %s); run as root, or use "
 				"--engine user",
-				first_line("/proc/sys/kernel/unprivileged_bpf_disabled", value,
-					   sizeof(value)));
+				value);
 	else
 		skep_kernel_why(k,
 				"that needs CAP_BPF and %s, and this process lacks %s; run as "
 				"root, or use --engine user",
 				cap_name(second),
-				skep_kernel_has_cap(CAP_BPF)  ? cap_name(second)
+				bpf			      ? cap_name(second)
 				: skep_kernel_has_cap(second) ? "CAP_BPF"
 							      : "both");
+}
+
+/* Some helpers are only for who may read the kernel's memory: the log just says "cannot use". */
+static void why_helper(struct skep_kernel *k, const union bpf_attr *attr)
+{
+	const char *log = (const char *)(uintptr_t)attr->log_buf;
+
+	if (!log || !attr->log_size || !memchr(log, '\0', attr->log_size) ||
+	    (!strstr(log, "cannot use helper") && !strstr(log, "unknown func")))
+		return;
+	if (!skep_kernel_has_cap(CAP_PERFMON) && !skep_kernel_has_cap(CAP_SYS_ADMIN))
+		skep_kernel_why(k, "without CAP_PERFMON, which this process lacks, programs may "
+				   "not print or read the kernel's memory");
+	else
+		locked_down(k);
+}
+
+int skep_kernel_why_bpf(struct skep_kernel *k, int cmd, const union bpf_attr *attr,
+			unsigned int size, int ret)
+{
+	int second;
+
+	if (ret == -ENOSYS)
+		skep_kernel_why(k, "this kernel was built without bpf(2) (CONFIG_BPF_SYSCALL)");
+	if (ret == -ENOENT && cmd == BPF_RAW_TRACEPOINT_OPEN && attr->raw_tracepoint.name)
+		skep_kernel_why_raw_tracepoint(k, (char *)(uintptr_t)attr->raw_tracepoint.name);
+	if (ret == -EINVAL && cmd == BPF_PROG_LOAD &&
+	    size >= offsetof(union bpf_attr, kern_version))
+		why_helper(k, attr);
+	if (ret != -EPERM)
+		return ret;
+	second = second_cap(cmd, attr);
+	if (skep_kernel_has_cap(CAP_SYS_ADMIN) ||
+	    (skep_kernel_has_cap(CAP_BPF) && (second < 0 || skep_kernel_has_cap(second))))
+		why_forbidden(k, cmd);
+	else
+		why_capability(k, second);
 	return ret;
 }
 

@@ -20,6 +20,9 @@ struct {
 	__uint(max_entries, ENTRIES);
 	__type(key, int);
 	__type(value, int);
+#ifdef PIN
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+#endif
 } counts SEC(".maps");
 
 #ifdef LARGE
@@ -53,6 +56,16 @@ int prog(void *ctx)
 #endif
 	return 0;
 }
+
+#ifdef TWO
+SEC("raw_tp/sys_enter")
+int second(void *ctx)
+{
+	int key = 1, *value = bpf_map_lookup_elem(&counts, &key);
+
+	return *value;
+}
+#endif
 
 #ifndef NO_LICENSE
 char LICENSE[] SEC("license") = "GPL";

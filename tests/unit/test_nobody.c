@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sys/kernel.h"
 #include "sys/ring.h"
 #include "sys/sys.h"
 #include "tap.h"
@@ -72,6 +73,24 @@ static void test_command(struct skep_sys *sys)
 	is_str(sys->why, "'no-such-command-xyz': there is no such command in PATH", "is told");
 }
 
+/* No machine at hand is locked down: the file is read from lines of its own. */
+static void test_lockdown(void)
+{
+	char mode[32];
+
+	ok(!skep_lockdown_mode("[none] integrity confidentiality", mode, sizeof(mode)),
+	   "lockdown: none is in force");
+	ok(skep_lockdown_mode("none [integrity] confidentiality", mode, sizeof(mode)) &&
+		   !strcmp(mode, "integrity"),
+	   "lockdown: %s is in force", mode);
+	ok(skep_lockdown_mode("none integrity [confidentiality]", mode, sizeof(mode)) &&
+		   !strcmp(mode, "confidentiality"),
+	   "lockdown: %s is in force", mode);
+	ok(!skep_lockdown_mode("?", mode, sizeof(mode)) &&
+		   !skep_lockdown_mode("none [integ", mode, sizeof(mode)),
+	   "lockdown: no such file, or half of it");
+}
+
 int main(void)
 {
 	struct skep_event ev = {.kind = SKEP_EVENT_OUTPUT, .pid = -1};
@@ -90,6 +109,7 @@ int main(void)
 		return 0;
 	}
 	sys = skep_sys_kernel_create(NULL);
+	test_lockdown();
 	test_bpf(sys);
 	test_event(sys, SKEP_EVENT_TRACEPOINT, -EPERM, "tracefs");
 	test_event(sys, SKEP_EVENT_OUTPUT, -EACCES, "CAP_PERFMON");
