@@ -366,7 +366,7 @@ static int work(struct run *run, struct skep_err *err)
 		ret = prepare(run, err);
 	if (ret < 0 || !run->engines[0].attached)
 		return ret;
-	/* Something runs, and what does not was told; who asks the status hears of a verifier's no. */
+	/* Something runs, and what does not was told; a verifier's no is in the status, too. */
 	run->status = run->rejected ? SKEP_EXIT_REJECTED : SKEP_EXIT_OK;
 	tell_attached(run);
 	if (run->o.pcap) {
