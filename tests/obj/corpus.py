@@ -70,7 +70,7 @@ class Seen:
         # tracefs is for libbpf, which attaches tracepoints by the numbers found there
         got = subprocess.run(["unshare", "-m", "sh", "-c",
                               'mount -t tracefs t /sys/kernel/tracing; mount -t bpf b /sys/fs/bpf; exec "$0" "$@"', *command],
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
         self.progs, self.attached, self.open, self.load = [], {}, None, None
         self.maps = set()
         self.status = got.returncode

@@ -71,7 +71,7 @@ REFUSED = {
 KERNELS = re.compile(
     r"this kernel does not|does not have \(/proc/kallsyms\)|only declares|was another object|"
     r"\.c:\d+: |the kernel forbids|attach to unsupported member|no tracepoint|no function|"
-    r"has no |have no |not loaded|no struct in SEC|the verifier|kernel's module|is rejected|"
+    r"has no |have no |do not have|not loaded|no struct in SEC|the verifier|kernel's module|is rejected|"
     r"rejected|refuses programs of the kind|GPL compatible")
 
 
