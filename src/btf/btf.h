@@ -42,7 +42,8 @@ int skep_btf_open_raw(struct skep_btf **btf, const void *data, size_t len, enum 
 
 /*
  * Opens @path: raw BTF, or an ELF file with a .BTF section (on top of its
- * .BTF.base, if it has one and @base is NULL), and checks it whole.  -ENOENT with E_BTF_MISSING: an ELF file without.
+ * .BTF.base, if it has one and @base is NULL), and checks it whole.  -ENOENT
+ * with E_BTF_MISSING: an ELF file without.
  */
 int skep_btf_open_file(struct skep_btf **btf, const char *path, const struct skep_btf *base,
 		       struct skep_err *err);
@@ -50,7 +51,7 @@ int skep_btf_open_file(struct skep_btf **btf, const char *path, const struct ske
 /* Opens the running kernel's types, trusting that the kernel's own are well-formed. */
 int skep_btf_open_kernel(struct skep_btf **btf, struct skep_err *err);
 
-/* Opens the types of one of its modules, which continue @kernel's, from @path, as trustingly. */
+/* Opens the types of a module, which continue @kernel's, from @path, trusting them, too. */
 int skep_btf_open_module(struct skep_btf **btf, const char *path, const struct skep_btf *kernel,
 			 struct skep_err *err);
 
