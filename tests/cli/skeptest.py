@@ -1,6 +1,5 @@
 # What the tests of the command line share: TAP, running skep as root or as
 # nobody, golden files.  "TEST --bless" (or BLESS=1) rewrites the golden files.
-import hashlib
 import json
 import os
 import re
@@ -75,8 +74,9 @@ for who in ("root", "nobody"):
 def env(who, **more):
     e = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": f"{dir}/{who}", "LANG": "C",
          "HOME": "/nonexistent", "TMPDIR": f"{dir}/{who}"}
-    if "ASAN_OPTIONS" in os.environ:
-        e["ASAN_OPTIONS"] = os.environ["ASAN_OPTIONS"]
+    # SKEP_KEPT: what was compiled for the guests (tests/guest/bin/kept).
+    e.update({k: os.environ[k] for k in ("ASAN_OPTIONS", "SKEP_KEPT", "SKEP_GUEST")
+              if k in os.environ})
     e.update(more)
     return e
 
@@ -111,29 +111,6 @@ def skep(args, who="root", timeout=60, **kw):
 
 def example(name):
     return f"{dir}/examples/{name}.bpf.c"
-
-
-# Compiling costs a minute under emulation: what scripts/check-guest compiled on
-# the machine's own kernel serves the guests, too, as objects should.
-OBJECTS = os.environ.get("SKEP_TEST_OBJECTS")
-
-
-def object_name(src, flags):
-    with open(src, "rb") as f:
-        return hashlib.sha256(f.read() + repr(flags).encode()).hexdigest()[:16] + ".o"
-
-
-def kept_object(src, flags, obj):
-    """Whether the object of a source was compiled before; then @obj is it."""
-    if not OBJECTS or not os.path.exists(f"{OBJECTS}/{object_name(src, flags)}"):
-        return False
-    shutil.copy(f"{OBJECTS}/{object_name(src, flags)}", obj)
-    return True
-
-
-def keep_object(src, flags, obj):
-    if OBJECTS and os.access(OBJECTS, os.W_OK):
-        shutil.copy(obj, f"{OBJECTS}/{object_name(src, flags)}")
 
 
 def build_target(static):

@@ -36,20 +36,21 @@ def variables(rows):
     return {r["name"]: r["value"] for r in rows if r.get("type") == "variable"}
 
 
+compiled = {}
+
+
 def program(name):
-    """An example, compiled once for all kernels if scripts/check-guest asks."""
+    """An example, compiled once."""
     src = example(name)
-    if not OBJECTS:
-        return src
-    obj = src[:-1] + "o"
-    if not os.path.exists(obj) and not kept_object(src, (), obj):
+    if src not in compiled:
+        obj = src[:-1] + "o"
         r = subprocess.run([SKEP, "cc", "-o", obj, src], capture_output=True, text=True,
                            env=env("root"))
         if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
             return src
-        keep_object(src, (), obj)
-    os.chmod(obj, 0o644)
-    return obj
+        os.chmod(obj, 0o644)
+        compiled[src] = obj
+    return compiled[src]
 
 
 def run(name, *cmd, options=(), engine="kernel", **kw):
@@ -255,8 +256,7 @@ wanted = sys.argv[1:]
 for test, needs in NEEDS.items():
     if wanted and test.__name__ not in wanted:
         continue
-    if OBJECTS:
-        program(test.__name__)  # other kernels may have what this one lacks
+    program(test.__name__)  # other kernels may have what this one lacks
     why = lacks(*needs)
     if why:
         skip(test.__name__, why)
