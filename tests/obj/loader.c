@@ -4,11 +4,14 @@
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
  * map it refuses (0 entries: the tool sets them before loading) becomes a
  * placeholder.  With -q nothing is printed: bench/run's job "corpus"; with -n
- * nothing is attached.  With
+ * nothing is attached; with
+ * -b FILE neither, and the objects are relocated for the kernel of that BTF.  XDP
+ * programs go to $CORPUS_DEVICE.  With
  * -k VERSION (4.14 to 5.15, or 6.18: any) the kernel behaves like that one, for old.t.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -99,7 +102,8 @@ static void print_prog(const struct skep_loaded *loaded, const struct skep_loade
 
 static void attach(struct skep_loaded *loaded, struct skep_loaded_prog *p)
 {
-	struct skep_attach how = {.pid = -1};
+	const char *dev = getenv("CORPUS_DEVICE");
+	struct skep_attach how = {.pid = -1, .ifindex = dev ? (int)if_nametoindex(dev) : 0};
 	struct skep_err err = SKEP_ERR_INIT;
 
 	printf("attach %s: %s\n", p->spec->name,
@@ -108,9 +112,9 @@ static void attach(struct skep_loaded *loaded, struct skep_loaded_prog *p)
 	skep_err_deinit(&err);
 }
 
-static int load(struct skep_sys *sys, const char *path, bool quiet, bool attached)
+static int load(struct skep_sys *sys, const char *path, const char *btf, bool quiet, bool attached)
 {
-	struct skep_load_opts opts = {.sz = sizeof(opts)};
+	struct skep_load_opts opts = {.sz = sizeof(opts), .btf = btf};
 	struct skep_err err = SKEP_ERR_INIT;
 	struct skep_loaded *loaded = NULL;
 	struct skep_obj *obj = NULL;
@@ -193,7 +197,8 @@ static int lenient_set_prog(struct skep_sys *sys, int event_fd, int prog_fd)
 int main(int argc, char **argv)
 {
 	bool quiet = argc > 1 && !strcmp(argv[1], "-q");
-	bool still = argc > 1 && !strcmp(argv[1], "-n");
+	const char *btf = argc > 2 && !strcmp(argv[1], "-b") ? argv[2] : NULL;
+	bool still = btf || (argc > 1 && !strcmp(argv[1], "-n"));
 	struct skep_sys *kernel = skep_sys_kernel_create(NULL);
 	struct lenient lenient = {.inner = kernel};
 	struct timespec from, to;
@@ -211,8 +216,9 @@ int main(int argc, char **argv)
 	lenient.sys.ops = &lenient.ops;
 	if (argc == 4 && !strcasecmp(argv[1], "-k"))
 		return load_old(&lenient.sys, argv[2], argv[3], argv[1][1] == 'k');
-	for (i = 1 + quiet + still; i < argc; i++)
-		bad += load(quiet ? kernel : &lenient.sys, argv[i], quiet, !quiet && !still) != 0;
+	for (i = 1 + quiet + still + !!btf; i < argc; i++)
+		bad += load(quiet ? kernel : &lenient.sys, argv[i], btf, quiet, !quiet && !still) !=
+		       0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,

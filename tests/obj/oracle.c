@@ -7,7 +7,8 @@
  * kernel gets them, with map descriptors replaced by the maps' names.  What
  * this kernel refuses (no kprobes, say) gets a placeholder descriptor and a
  * line that says so: the other programs shall be seen too.  With -q nothing
- * is printed or replaced: the peer of the benchmark; with -n nothing is attached.
+ * is printed or replaced: the peer of the benchmark; with -n nothing is attached;
+ * with -b FILE neither, and the objects are relocated for the kernel of that BTF.
  */
 #define _GNU_SOURCE
 #include <bpf/bpf.h>
@@ -27,6 +28,7 @@
 
 static struct bpf_object *object;
 static bool quiet;
+static const char *btf;
 static char names[4096][BPF_OBJ_NAME_LEN];
 /* Of the object's programs, in the order libbpf loads them: got there, printed, in the kernel. */
 static unsigned int nr_seen, nr_printed;
@@ -181,6 +183,7 @@ static void attach_all(struct bpf_object *obj)
 /* The object is opened anew for each program that needs help. */
 static int dump(const char *path, bool attaching)
 {
+	LIBBPF_OPTS(bpf_object_open_opts, opts, .btf_custom_path = btf);
 	struct bpf_object *obj;
 	unsigned int i, k, tries;
 	int ret = -1;
@@ -189,7 +192,7 @@ static int dump(const char *path, bool attaching)
 	nr_printed = 0;
 	for (tries = 0; tries < 200; tries++) {
 		object = NULL;
-		obj = bpf_object__open_file(path, NULL);
+		obj = bpf_object__open_file(path, &opts);
 		if (!obj) {
 			char why[128];
 
@@ -256,7 +259,11 @@ int main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &from);
 	libbpf_set_print(say);
 	quiet = argc > 1 && !strcmp(argv[1], "-q");
-	for (i = 1 + quiet + still; i < argc; i++)
+	if (argc > 2 && !strcmp(argv[1], "-b")) {
+		btf = argv[2];
+		still = true;
+	}
+	for (i = 1 + quiet + still + !!btf; i < argc; i++)
 		bad += (quiet ? plain(argv[i]) : dump(argv[i], !still)) != 0;
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
