@@ -5,6 +5,10 @@
  *
  * A pattern has * and ?.  The kernel's functions come from the engine's list
  * of those that can be probed; the kernel wants each name once.
+ *
+ * A kernel without fprobe has no such link for its functions: each then gets a
+ * probe of its own, up to a number.  The program must have been loaded as an
+ * ordinary kprobe program, see skep_event_attach_type().
  */
 #include "event/attach.h"
 
@@ -22,6 +26,7 @@
 
 #define MULTI_RETURN 1 /* BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN */
 #define MULTI_MAX    (1u << 20) /* functions of one link: the kernel's limit */
+#define SINGLE_MAX   256 /* functions probed one by one: two descriptors each */
 
 static bool is_pattern(const char *s)
 {
@@ -79,18 +84,60 @@ static int match_functions(struct skep_buf *text, const char *pattern, struct na
 	return 0;
 }
 
+/* Each function through a probe of its own; what cannot be probed is left out. */
+static int probe_functions(const struct skep_attach *a, const char *const *syms, size_t n,
+			   bool ret_probe, struct skep_links *links, struct skep_err *err)
+{
+	struct skep_event ev = {.kind = SKEP_EVENT_KPROBE, .pid = -1, .cpu = -1};
+	struct skep_err why = SKEP_ERR_INIT;
+	size_t i, done = 0;
+	char what[320];
+	int ret;
+
+	if (n > SINGLE_MAX)
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "program '%s': '%s' matches %zu functions; this kernel was built "
+				 "without CONFIG_FPROBE, so that each takes a probe of its own, "
+				 "and skep sets at most %u; take a narrower pattern",
+				 a->prog, a->args, n, SINGLE_MAX);
+	for (i = 0; i < n; i++) {
+		ev.kprobe.func = syms[i];
+		ev.kprobe.ret = ret_probe;
+		snprintf(what, sizeof(what), "%s/%s: %s", a->def->sec, a->args, syms[i]);
+		ret = skep_attach_to_event(a, &ev, links, what, &why);
+		if (ret < 0 && (ret == -EMFILE || ret == -EOPNOTSUPP || done + n == i + 1))
+			return skep_fail(err, why.tag, why.err, "%s", why.msg);
+		if (ret < 0)
+			skep_warn(a->log, "%s", why.msg);
+		else
+			done++;
+		skep_err_deinit(&why);
+	}
+	skep_info(a->log,
+		  "program '%s': %s/%s: %zu probes one by one (this kernel was built without "
+		  "CONFIG_FPROBE)",
+		  a->prog, a->def->sec, a->args, done);
+	return 0;
+}
+
 static int link_functions(const struct skep_attach *a, const char *const *syms, size_t n,
 			  bool ret_probe, struct skep_links *links, struct skep_err *err)
 {
 	struct skep_link_create lc = {.attach_type = a->def->attach_type};
 	const char *since = lc.attach_type == BPF_TRACE_KPROBE_SESSION ? "6.10" : "5.18";
+	struct skep_err why = SKEP_ERR_INIT;
 	char what[320];
+	int ret;
 
 	lc.kprobe_multi.flags = ret_probe ? MULTI_RETURN : 0;
 	lc.kprobe_multi.cnt = (uint32_t)n;
 	lc.kprobe_multi.syms = (uintptr_t)syms;
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
-	return skep_attach_link(a, &lc, since, "CONFIG_FPROBE", links, what, err);
+	ret = skep_attach_link(a, &lc, since, "CONFIG_FPROBE", links, what, &why);
+	/* An engine that leaves a sentence means it; the kernel says just this without fprobe. */
+	if (ret == -EOPNOTSUPP && !a->sys->why[0] && lc.attach_type == BPF_TRACE_KPROBE_MULTI)
+		return probe_functions(a, syms, n, ret_probe, links, err);
+	return ret < 0 ? skep_fail(err, why.tag, why.err, "%s", why.msg) : ret;
 }
 
 static int attach_kprobe_multi(const struct skep_attach *a, bool ret_probe,

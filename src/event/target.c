@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/near.h"
+#include "sys/uapi.h"
 
 static int fail_module(const struct skep_event_def *def, const char *args, const char *module,
 		       struct skep_ktypes *kt, struct skep_err *err)
@@ -62,4 +63,12 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 		return skep_wrap(err, ret, "SEC(\"%s/%s\")", def->sec, args);
 	*fd = ret;
 	return id;
+}
+
+uint32_t skep_event_attach_type(const struct skep_event_def *def, struct skep_ktypes *kt)
+{
+	if (def->attach_type != BPF_TRACE_KPROBE_MULTI || skep_ktypes_open(kt, NULL) < 0 ||
+	    skep_btf_find(kt->kernel, "register_fprobe_ips", BTF_KIND_FUNC, 0) > 0)
+		return def->attach_type;
+	return 0;
 }

@@ -15,4 +15,12 @@
 int skep_event_target(const struct skep_event_def *def, const char *args, struct skep_ktypes *kt,
 		      int *fd, struct skep_err *err);
 
+/*
+ * The expected_attach_type that a program of @def is loaded with: the row's.
+ * A kprobe.multi program on a kernel that was built without fprobe is loaded
+ * as a kprobe program (0), as which attach_multi.c attaches it there, so that
+ * bpf_get_func_ip() is the one for kprobes.
+ */
+uint32_t skep_event_attach_type(const struct skep_event_def *def, struct skep_ktypes *kt);
+
 #endif

@@ -39,6 +39,7 @@ struct attempt {
 	struct skep_image *image;
 	int attach_btf_id, attach_btf_fd;
 	int prog_fd; /* of the program attached to, -1: none */
+	uint32_t attach_type;
 	unsigned int log_level;
 	struct log log;
 	uint32_t true_size; /* what the log would have needed, 0: not told */
@@ -64,7 +65,7 @@ static int try_load(struct attempt *t)
 			attr->kern_version = skep_kernel_version();
 		attr->prog_flags = t->func->prog_flags;
 		if (!(load->drop & SKEP_DROP_ATTACH_TYPE))
-			attr->expected_attach_type = t->func->attach_type;
+			attr->expected_attach_type = t->attach_type;
 		attr->attach_btf_id = (uint32_t)t->attach_btf_id;
 		attr->attach_btf_obj_fd = (uint32_t)t->attach_btf_fd;
 		attr->fd_array = (uintptr_t)load->fd_array.data;
@@ -307,7 +308,10 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 	prog->insns = skep_arena_dup(&load->arena, image.insns.data,
 				     image.insns.len * sizeof(*image.insns.data));
 	prog->nr_insns = image.insns.len;
-	prog->attach_type = t.func->attach_type;
+	t.attach_type = t.func->attach_type;
+	if (t.func->event && t.attach_type == BPF_TRACE_KPROBE_MULTI)
+		t.attach_type = skep_event_attach_type(t.func->event, &load->types);
+	prog->attach_type = t.attach_type;
 	if (!prog->insns)
 		return skep_fail_nomem(err);
 	ret = find_target(&t, err);
