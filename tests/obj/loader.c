@@ -178,7 +178,7 @@ static int load_old(struct skep_sys *lenient, const char *version, const char *p
 
 	if (!old)
 		return 1;
-	load(old, path, false, attached);
+	load(old, path, NULL, false, attached);
 	tell(old_count(old));
 	skep_sys_destroy(old);
 	return 0;
