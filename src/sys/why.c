@@ -281,8 +281,17 @@ static void why_permission(struct skep_kernel *k, const struct skep_event *ev)
 {
 	char value[32];
 
+	first_line("/proc/sys/kernel/perf_event_paranoid", value, sizeof(value));
 	if (skep_kernel_has_cap(CAP_PERFMON) || skep_kernel_has_cap(CAP_SYS_ADMIN)) {
-		if (!locked_down(k))
+		/* Debian and Android know a level above the mainline's. */
+		if (atoi(value) > 2 && !skep_kernel_has_cap(CAP_SYS_ADMIN))
+			skep_kernel_why(
+				k,
+				"opening %s needs CAP_SYS_ADMIN, because "
+				"kernel.perf_event_paranoid is %s: run as root, or set it to 2, "
+				"where CAP_PERFMON is enough",
+				event_name(ev), value);
+		else if (!locked_down(k))
 			skep_kernel_why(k,
 					"the kernel forbids %s although the capabilities are "
 					"there: a security module or the container's seccomp "
@@ -293,8 +302,7 @@ static void why_permission(struct skep_kernel *k, const struct skep_event *ev)
 	skep_kernel_why(k,
 			"opening %s needs CAP_PERFMON, which this process lacks "
 			"(kernel.perf_event_paranoid is %s); run as root, or use --engine user",
-			event_name(ev),
-			first_line("/proc/sys/kernel/perf_event_paranoid", value, sizeof(value)));
+			event_name(ev), value);
 }
 
 /* Reads the name out of a line "ADDRESS TYPE NAME [MODULE]" of kallsyms; NULL: no function. */
