@@ -31,6 +31,8 @@
 #define FIELDS	   16 /* where a syscall tracepoint's fields begin: arguments, or the result */
 #define MAX_ARGS   6
 
+#define NAME_MAX_LEN 128 /* of a function: KSYM_NAME_LEN was that, and is 512 since 6.1 */
+
 /* Registers of a function's arguments in order, as in struct pt_regs. */
 static const int16_t arg_regs[MAX_ARGS] = {112, 104, 96, 88, 72, 64};
 
@@ -44,7 +46,7 @@ enum plan_kind {
 
 struct plan {
 	enum plan_kind kind;
-	char sec[160]; /* the section that it becomes */
+	char sec[NAME_MAX_LEN + 40]; /* the section that it becomes */
 	unsigned int nr_args; /* FUNC_ARGS: that the function has */
 	int slots[MAX_ARGS]; /* where a value lies in the frame; 0: not used */
 };
@@ -163,6 +165,10 @@ static int make_plan(struct skep_load *load, const struct skep_obj_func *f, stru
 
 	if (uname(&uts) < 0 || strcmp(uts.machine, "x86_64") != 0) {
 		snprintf(why, size, "skep knows what stands in for kprobes on x86-64 only");
+		return -EOPNOTSUPP;
+	}
+	if (strlen(f->args) >= NAME_MAX_LEN) {
+		snprintf(why, size, "no name is that long");
 		return -EOPNOTSUPP;
 	}
 	plan->kind = SYSCALL_REGS;
