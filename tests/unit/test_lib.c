@@ -255,6 +255,65 @@ static void test_maps(struct world *w)
 	/* What holds itself goes with the engine. */
 }
 
+struct depths {
+	uintptr_t low, high;
+	int calls;
+};
+
+static uint64_t note_depth(struct skep_thread *thread, void *data, const uint64_t arg[5])
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+	struct depths *d = data;
+
+	d->low = !d->calls || here < d->low ? here : d->low;
+	d->high = !d->calls || here > d->high ? here : d->high;
+	d->calls++;
+	return 0;
+}
+
+/* 33 tail calls from the start, and from a function six deep: the C stack stays where it is. */
+static void test_tail_calls(const struct skep_engine_opts *opts)
+{
+	static const char *const starts[] = {
+		"r2 = map_fd jumps\nr3 = 0\ncall tail_call\nr0 = 1\nexit",
+		"call pc+1\nexit\ncall pc+1\nexit\ncall pc+1\nexit\ncall pc+1\nexit\ncall "
+		"pc+1\nexit\n"
+		"call pc+1\nexit\nr2 = map_fd jumps\nr3 = 0\ncall tail_call\nr0 = 1\nexit",
+	};
+	struct world w = open_world(opts);
+	struct skep_map_opts o = {.sz = sizeof(o),
+				  .name = "jumps",
+				  .type = BPF_MAP_TYPE_PROG_ARRAY,
+				  .key_size = 4,
+				  .value_size = 4,
+				  .max_entries = 1};
+	struct skep_param none = {0};
+	struct skep_program_opts p = {.sz = sizeof(p), .nr_maps = 1};
+	struct skep_program *start, *again;
+	struct skep_map *map;
+	struct depths d = {0};
+	uint64_t r0 = 0;
+	int i;
+
+	add(w.engine, 1000, "note_depth", none, none, note_depth, &d);
+	is_int(skep_map_make(&map, w.engine, &o, err), 0, "an array for it");
+	p.maps = &map;
+	again = assemble(&w,
+			 "r6 = r1\ncall note_depth\nr1 = r6\nr2 = map_fd jumps\nr3 = 0\n"
+			 "call tail_call\nr0 = 2\nexit",
+			 &p);
+	is_int(skep_map_set_program(map, 0, again, err), 0, "a program that enters itself");
+	for (i = 0; i < 2; i++) {
+		d.calls = 0;
+		start = assemble(&w, starts[i], &p);
+		ok(skep_run(w.thread, start, &w, 8, &r0, err) == 0 && r0 == 2,
+		   "the last comes back");
+		is_int(d.calls, 33, "33 tail calls");
+		ok(d.high == d.low, "... on one place of the stack");
+	}
+	close_world(&w);
+}
+
 static int sum_record(void *data, const void *record, size_t len)
 {
 	*(uint64_t *)data += *(const uint64_t *)record;
@@ -364,8 +423,10 @@ int main(void)
 			close_world(&w);
 			o.trusted = false;
 			test_helpers(&o);
+			test_tail_calls(&o);
 			o.trusted = true;
 			test_helpers(&o);
+			test_tail_calls(&o);
 			o.trusted = false;
 		}
 	}
