@@ -69,6 +69,7 @@ struct skep_jit {
 	 */
 	uint8_t *proof;
 	struct skep_jit_group *group; /* checked mode, by slot */
+	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
 	/* What the architecture tells besides the code: */

@@ -426,8 +426,10 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	j.leader = calloc(prog->nr + 1, 1);
 	j.ir = calloc(prog->nr, sizeof(*j.ir));
 	j.proof = calloc(prog->nr, 1);
+	j.select = calloc(prog->nr, 1);
 	j.group = calloc(j.checked ? prog->nr : 1, sizeof(*j.group));
-	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof || !j.group) {
+	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof || !j.group ||
+	    !j.select) {
 		ret = skep_fail_nomem(err);
 	} else {
 		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
@@ -444,6 +446,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.ir);
 	free(j.proof);
 	free(j.group);
+	free(j.select);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->gdb)

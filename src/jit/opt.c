@@ -374,6 +374,51 @@ static void direct_loops(struct skep_jit *j)
 	}
 }
 
+/* Computes @reg and nothing else, with one machine instruction that needs no scratch register. */
+static bool is_simple(const struct skep_vm_insn *in, uint8_t reg)
+{
+	uint8_t op;
+
+	if (skep_jit_kind(in) != SKEP_KIND_ALU || in->dst != reg)
+		return false;
+	op = skep_insn_table[in->op].code & 0xf0;
+	switch (op) {
+	case BPF_MOV:
+	case BPF_ADD:
+	case BPF_SUB:
+	case BPF_AND:
+	case BPF_OR:
+	case BPF_XOR: return true;
+	case BPF_LSH:
+	case BPF_RSH:
+	case BPF_ARSH: return skep_insn_table[in->op].src != SKEP_F_READ;
+	default: return false;
+	}
+}
+
+/*
+ * A jump over one or two instructions that only compute one register: as
+ * compilers write what is one value or another.  They are computed anyway, and
+ * a conditional move takes the result or leaves it.
+ */
+static void find_selects(struct skep_jit *j)
+{
+	uint32_t i, n;
+
+	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
+		const struct skep_vm_insn *in = &j->ir[i];
+
+		if (skep_jit_kind(in) != SKEP_KIND_COND || in->off < 2 || in->off > 3 ||
+		    !same_block(j, i, (uint32_t)in->off))
+			continue;
+		for (n = 1; n < (uint32_t)in->off; n++)
+			if (!is_simple(in + n, in[1].dst))
+				break;
+		if (n == (uint32_t)in->off)
+			j->select[i] = (uint8_t)(n - 1);
+	}
+}
+
 int skep_jit_optimise(struct skep_jit *j)
 {
 	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
@@ -401,6 +446,9 @@ int skep_jit_optimise(struct skep_jit *j)
 		find_live(j, live);
 		drop_dead(j, live);
 	}
+	/* Blinded immediates need the scratch register. */
+	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)
+		find_selects(j);
 	free(live);
 	return 0;
 }

@@ -205,7 +205,7 @@ static void group(struct values *v, uint32_t i)
 		.end = in->off + (int64_t)skep_insn_table[in->op].width / 8,
 	};
 
-	if (v->j->proof[i])
+	if (v->j->proof[i] || skep_jit_in_frame(in))
 		return;
 	for (k = 0; k < v->nr_open; k++)
 		if (related(&v->open[k], &access))

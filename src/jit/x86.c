@@ -132,8 +132,7 @@ static void check_at(struct x86 *x, const struct x_addr *at, uint32_t width, boo
 	struct x_addr a = *at;
 	int site;
 
-	if (!j->checked || j->proof[j->slot] ||
-	    (a.base == RBP && a.index < 0 && a.disp >= -SKEP_VM_STACK && a.disp + (int)len <= 0))
+	if (!j->checked || j->proof[j->slot])
 		return;
 	if (x->careful)
 		group = NULL;
@@ -162,7 +161,8 @@ static void check(struct x86 *x, int bpf_base, int32_t off, uint32_t width, bool
 {
 	struct x_addr a = {.base = map[bpf_base], .index = -1, .disp = off};
 
-	check_at(x, &a, width, write);
+	if (bpf_base != BPF_REG_10 || off < -SKEP_VM_STACK || off + (int32_t)width / 8 > 0)
+		check_at(x, &a, width, write);
 }
 
 /* Atomic accesses must be aligned.  Leaves the address in r11. */
@@ -400,7 +400,10 @@ ROW(BSWAP64, swap(x, DST, true))
 
 static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 {
-	x_jcc(x->j, cc, target(x, in));
+	if (x->into >= 0) /* cmov: what would have been jumped over was done */
+		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ 1), x->into, x->from);
+	else
+		x_jcc(x->j, cc, target(x, in));
 }
 
 static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
@@ -508,7 +511,8 @@ static void load(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, b
 {
 	struct x_addr a = address(in, in->src);
 
-	check_at(x, &a, width, false);
+	if (!skep_jit_in_frame(in))
+		check_at(x, &a, width, false);
 	x_mem_at(x->j, 0, w, op, DST, &a, false);
 }
 
@@ -530,7 +534,8 @@ static void store_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 	struct x_addr a = address(in, in->dst);
 	struct skep_jit *j = x->j;
 
-	check_at(x, &a, width, true);
+	if (!skep_jit_in_frame(in))
+		check_at(x, &a, width, true);
 	if (j->blind) {
 		skep_x86_blind(x, (int32_t)in->imm);
 		store(x, &a, R11, width);
@@ -551,7 +556,8 @@ static void store_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width
 {
 	struct x_addr a = address(in, in->dst);
 
-	check_at(x, &a, width, true);
+	if (!skep_jit_in_frame(in))
+		check_at(x, &a, width, true);
 	store(x, &a, SRC, width);
 }
 

@@ -324,8 +324,9 @@ FN(loop)
 	before_call(x, what);
 	x_load(j, false, map[1], RSP, area + COUNT);
 	x_load(j, true, map[2], RSP, area + 16);
-	for (i = 3; i < 10 && j->checked; i++)
-		x_const(j, map[i], 0);
+	for (i = 0; i < 10 && j->checked; i++)
+		if (i != 1 && i != 2)
+			x_const(j, map[i], 0);
 	x_call(j, skep_x86_entry(x, (uint32_t)in->imm));
 	after_call(x, what);
 	x_mem_imm(j, true, X_ADD, RSP, area + COUNT, 1);

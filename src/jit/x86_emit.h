@@ -34,6 +34,7 @@ struct x86 {
 	uint16_t site_len[SKEP_VM_SITES];
 	bool site_write[SKEP_VM_SITES];
 	unsigned int nr_sites, next_site;
+	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
 	bool careful; /* each access is checked by itself */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */

@@ -290,11 +290,36 @@ static bool wants_alignment(const struct skep_jit *j, uint32_t slot, uint32_t be
 	       in->off != 1;
 }
 
+/* The jump at the current slot and what it would jump over: that in r11, then a cmov. */
+static void emit_select(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	const struct skep_vm_insn *in = &j->ir[j->slot], *k;
+	const struct skep_insn_info *row;
+	uint8_t reg = in[1].dst;
+
+	x->into = skep_x86_map[reg];
+	x->from = R11;
+	for (k = in + 1; k <= in + j->select[j->slot]; k++) {
+		struct skep_vm_insn copy = *k;
+
+		row = &skep_insn_table[k->op];
+		if (k == in + 1 && row->dst == SKEP_F_RDWR)
+			x_mov(j, true, R11, x->into);
+		copy.dst = SKEP_X86_CONST;
+		if (k != in + 1 && copy.src == reg && row->src == SKEP_F_READ)
+			copy.src = SKEP_X86_CONST;
+		emitters[k->op](x, &copy, row->width);
+	}
+	emitters[in->op](x, in, skep_insn_table[in->op].width);
+	x->into = -1;
+}
+
 static void body(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_vm_prog *prog = j->prog;
-	uint32_t i, before = 0;
+	uint32_t i, end, before = 0;
 
 	for (i = 0; i < prog->nr; before = i, i++) {
 		j->slot = i;
@@ -306,6 +331,12 @@ static void body(struct x86 *x)
 		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, before))
 			align(j);
 		skep_jit_place(j, i);
+		if (j->select[i]) {
+			emit_select(x);
+			for (end = i + j->select[i]; i < end;)
+				skep_jit_place(j, ++i);
+			continue;
+		}
 		emit_one(x);
 		if (skep_jit_kind(&j->ir[i]) == SKEP_KIND_LDDW)
 			skep_jit_place(j, ++i);
@@ -517,7 +548,7 @@ static void plan(struct x86 *x)
 
 void skep_jit_emit(struct skep_jit *j)
 {
-	struct x86 x = {.j = j};
+	struct x86 x = {.j = j, .into = -1};
 	int i;
 
 	plan(&x);

@@ -25,6 +25,7 @@ struct state {
 	struct skep_map *maps[GEN_MAPS];
 	struct gen g;
 	struct world start;
+	struct world now; /* what the maps hold */
 	uint64_t seed, runs, agreed, ended, kernel, refused, failures;
 	bool verbose;
 };
@@ -41,10 +42,15 @@ static void set_world(struct state *s, const struct world *w)
 {
 	uint32_t k;
 
-	for (k = 0; k < GEN_KEYS; k++)
+	/* Who sees addresses sees where an element lies, or makes keys of them: all anew. */
+	while (s->g.leaks && skep_map_sys_next_key(s->maps[MAP_HASH], NULL, &k) == 0)
 		skep_map_delete(s->maps[MAP_HASH], &k);
+	for (k = 0; k < GEN_KEYS; k++)
+		if (!s->g.leaks && (s->now.hash[k].there && !w->hash[k].there))
+			skep_map_delete(s->maps[MAP_HASH], &k);
 	for (k = GEN_KEYS; k-- > 0;)
-		if (w->hash[k].there)
+		if (w->hash[k].there &&
+		    (s->g.leaks || memcmp(&s->now.hash[k], &w->hash[k], sizeof(w->hash[k]))))
 			skep_map_update(s->maps[MAP_HASH], &k, w->hash[k].value, 0, 0);
 	k = 0;
 	memcpy(skep_map_lookup(s->maps[MAP_DIRECT], &k, 0), w->direct, sizeof(w->direct));
@@ -96,6 +102,7 @@ static void run(struct state *s, const struct skep_vm_prog *prog, struct answer 
 	skep_err_deinit(&err);
 	memcpy(a->w.ctx, ctx, sizeof(ctx));
 	get_world(s, &a->w);
+	s->now = a->w;
 	s->runs++;
 }
 
@@ -278,8 +285,7 @@ static void one(struct state *s, uint64_t seed, bool hostile, unsigned int kerne
 	trusted = create(s, true);
 	run(s, trusted, &got);
 	check(s, "trusted", &want, &got);
-	jit(s, trusted, SKEP_JIT_PASS_ALL, &want);
-	jit(s, trusted, some_passes(s, seed), &want);
+	jit(s, trusted, seed % 2 ? some_passes(s, seed / 2) : SKEP_JIT_PASS_ALL, &want);
 	for (i = 0; i <= SKEP_JIT_PASS_ALL && s->verbose; i++)
 		jit(s, trusted, i, &want);
 	skep_vm_prog_put(trusted);

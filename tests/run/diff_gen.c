@@ -30,6 +30,7 @@ struct fn {
 	uint8_t room; /* bytes at r7 */
 	bool ctx; /* r6 is the context */
 	bool loop; /* r9 counts */
+	bool bare; /* a function that neither calls nor names r10: it has no frame */
 	bool hash; /* r7 is in the hash: an update would leave it in memory of no element */
 	int depth, index; /* nesting; which function */
 	int nr; /* functions of the program */
@@ -175,9 +176,10 @@ static void alu(struct fn *f)
 static uint8_t place(struct fn *f, uint32_t len, bool aligned, int16_t *off)
 {
 	struct gen *g = f->g;
-	uint32_t kind = below(g, 8), room = kind < 3		 ? STACK
-					    : kind < 5 && f->ctx ? GEN_CTX
-								 : f->room;
+	uint32_t kind = below(g, 8 - 3 * f->bare) + 3 * f->bare, room = kind < 3 ? STACK
+									: kind < 5 && f->ctx
+										? GEN_CTX
+										: f->room;
 	uint8_t base = kind < 3 ? 10 : kind < 5 && f->ctx ? 6 : 7;
 	uint32_t at = below(g, room - len + 1);
 
@@ -337,6 +339,8 @@ static void lookup(struct fn *f)
 	uint16_t init;
 	uint32_t from;
 
+	if (f->bare)
+		return;
 	direct(f);
 	key(f, map);
 	put(g, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem);
@@ -369,7 +373,7 @@ static void update(struct fn *f)
 	struct gen *g = f->g;
 	int map = (int)below(g, GEN_MAPS);
 
-	if (f->hash)
+	if (f->hash || f->bare)
 		return;
 	key(f, map);
 	if (map == MAP_HASH && !below(g, 4)) {
@@ -388,7 +392,7 @@ static void call(struct fn *f)
 	struct gen *g = f->g;
 	uint8_t r;
 
-	if (!f->ctx || f->index >= f->nr - 1 || f->loop || f->hash)
+	if (f->bare || !f->ctx || f->index >= f->nr - 1 || f->loop || f->hash)
 		return;
 	for (r = 2; r < 6; r++)
 		if (!(f->init & 1 << r))
@@ -405,7 +409,7 @@ static void callback(struct fn *f)
 	struct gen *g = f->g;
 	bool each = g->nr_funcs & 8;
 
-	if (!f->ctx || f->loop || f->depth > 1 || f->hash)
+	if (f->bare || !f->ctx || f->loop || f->depth > 1 || f->hash)
 		return;
 	if (each)
 		put_wide(g, 1, BPF_PSEUDO_MAP_FD, MAP_ARRAY, 0);
@@ -427,6 +431,102 @@ static void wide(struct fn *f)
 	f->init |= (uint16_t)(1 << dst);
 }
 
+/* A load or store of 1 to 8 bytes at @base + @off. */
+static void access(struct fn *f, uint8_t base, int16_t off, uint32_t log)
+{
+	static const uint8_t size[] = {BPF_B, BPF_H, BPF_W, BPF_DW};
+	struct gen *g = f->g;
+	uint8_t dst;
+
+	switch (below(g, 4)) {
+	case 0: put(g, BPF_ST | BPF_MEM | size[log], base, 0, off, number(g)); break;
+	case 1: put(g, BPF_STX | BPF_MEM | size[log], base, source(f), off, 0); break;
+	default:
+		dst = target(f, true);
+		put(g, BPF_LDX | BPF_MEM | size[log], dst, base, off, 0);
+		if (below(g, 2))
+			alu(f);
+	}
+}
+
+/* r1 = r7 + (a number below 8, masked or compared) << shift: the parts of an address. */
+static void indexed(struct fn *f)
+{
+	struct gen *g = f->g;
+	uint32_t shift = below(g, 3), log = below(g, 4), from = 0, n;
+	uint8_t w = below(g, 2) ? BPF_ALU64 : BPF_ALU;
+	bool compared = below(g, 2);
+	uint16_t init;
+
+	if (f->room < 64 || !(f->init & 0x13d))
+		return;
+	put(g, w | BPF_MOV | BPF_X, 1, f->loop && below(g, 2) ? 9 : source(f), 0, 0);
+	f->init &= (uint16_t) ~(1 << 1);
+	if (!(f->init & 0x13d)) {
+		mov(g, 8, number(g));
+		f->init |= 1 << 8;
+	}
+	init = f->init;
+	if (compared) {
+		from = g->n;
+		put(g, BPF_JMP | (below(g, 2) ? BPF_JGT : BPF_JGE) | BPF_K, 1, 0, 0, 7);
+	} else {
+		put(g, (below(g, 2) ? BPF_ALU64 : BPF_ALU) | BPF_AND | BPF_K, 1, 0, 0, 7);
+	}
+	if (shift || below(g, 2))
+		put(g, BPF_ALU64 | BPF_LSH | BPF_K, 1, 0, 0, (int32_t)shift);
+	put(g, BPF_ALU64 | BPF_ADD | BPF_X, 1, 7, 0, 0);
+	if (below(g, 3) == 0)
+		add(g, 1, 8);
+	for (n = 1 + below(g, 3); n-- && !(f->init & 2);)
+		access(f, 1, (int16_t)below(g, 64 - 8 - 28 - (1 << log) + 1), log);
+	if (compared)
+		patch(g, from);
+	f->init &= init; /* what is a number on both ways */
+}
+
+/* Neighbours: accesses of one place by one address, in some order. */
+static void neighbours(struct fn *f)
+{
+	struct gen *g = f->g;
+	uint32_t n = 2 + below(g, 4), log;
+	uint8_t base = f->bare || below(g, 3) ? 7 : 10;
+
+	if (f->room < 64 || !(f->init & 0x13d))
+		return;
+	if (below(g, 2)) {
+		mov_x(g, 1, base);
+		add(g, 1, base == 10 ? -STACK : 0);
+		f->init &= (uint16_t) ~(1 << 1);
+		base = 1;
+	}
+	while (n--) {
+		log = base == 7 ? below(g, 4) : 3;
+		access(f, base, (int16_t)((int32_t)below(g, 8) * 8 - (base == 10 ? STACK : 0)),
+		       log);
+		if (f->init & 2 && base == 1)
+			return;
+	}
+}
+
+/* x << n | x >> width - n, in other registers than x. */
+static void rotation(struct fn *f, uint8_t w, int32_t bits, int32_t by)
+{
+	struct gen *g = f->g;
+	uint8_t x = source(f), a = target(f, false), b = target(f, false);
+	bool first = below(g, 2);
+
+	put(g, (below(g, 2) ? BPF_ALU64 : w) | BPF_MOV | BPF_X, a, x, 0, 0);
+	f->init |= (uint16_t)(1 << a);
+	put(g, w | (first ? BPF_LSH : BPF_RSH) | BPF_K, a, 0, 0, by);
+	if (!below(g, 3))
+		alu(f);
+	put(g, (below(g, 2) ? BPF_ALU64 : w) | BPF_MOV | BPF_X, b, x, 0, 0);
+	f->init |= (uint16_t)(1 << b);
+	put(g, w | (first ? BPF_RSH : BPF_LSH) | BPF_K, b, 0, 0, bits - by);
+	put(g, w | BPF_OR | BPF_X, a, b, 0, 0);
+}
+
 /* What the JIT's passes look for. */
 static void idiom(struct fn *f)
 {
@@ -434,7 +534,12 @@ static void idiom(struct fn *f)
 	uint8_t a = target(f, true), b = target(f, true), w = below(g, 2) ? BPF_ALU64 : BPF_ALU;
 	int32_t bits = w == BPF_ALU64 ? 64 : 32, by = 1 + (int32_t)below(g, (uint32_t)bits - 1);
 
-	switch (below(g, 3)) {
+	switch (below(g, 8)) {
+	case 3:
+	case 4: indexed(f); break;
+	case 5:
+	case 6: neighbours(f); break;
+	case 7: rotation(f, w, bits, by); break;
 	case 0:
 		put(g, w | BPF_MOV | BPF_X, a, b, 0, 0);
 		put(g, w | BPF_LSH | BPF_K, below(g, 2) ? a : b, 0, 0, by);
@@ -462,7 +567,7 @@ static void block(struct fn *f, uint32_t n)
 {
 	f->depth++;
 	while (n-- && f->g->n < GEN_MAX - 300) {
-		uint32_t what = below(f->g, 40);
+		uint32_t what = below(f->g, 44);
 
 		if (!(f->init & 0x13f)) {
 			mov(f->g, 8, number(f->g));
@@ -515,6 +620,8 @@ static void function(struct gen *g, int index, int nr, bool cb)
 	struct fn f = {.g = g, .ctx = !cb, .index = index, .nr = nr, .room = 0};
 	int at;
 
+	f.bare = (cb || (index && index + 1 == nr)) && below(g, 2);
+
 	if (cb) {
 		mov_x(g, 7, g->nr_funcs & 8 ? 3 : 2);
 		f.room = g->nr_funcs & 8 ? 32 : STACK;
@@ -524,13 +631,13 @@ static void function(struct gen *g, int index, int nr, bool cb)
 		direct(&f);
 		f.init = index ? 0x3c : 0;
 	}
-	for (at = -STACK; at < 0; at += 8)
+	for (at = -STACK; at < 0 && !f.bare; at += 8)
 		put(g, BPF_ST | BPF_MEM | BPF_DW, 10, 0, (int16_t)at, number(g));
 	if (!f.init || below(g, 2)) {
 		put(g, BPF_LDX | BPF_MEM | BPF_DW, 8, f.ctx ? 6 : 7, 0, 0);
 		f.init |= 1 << 8;
 	}
-	block(&f, cb ? 3 : 3 + below(g, 9));
+	block(&f, cb ? 3 : below(g, 4) ? 1 + below(g, 3) : 3 + below(g, 9));
 	if (!cb && index + 1 < nr) /* the kernel wants all functions called */
 		call(&f);
 	fold(&f, 0);
@@ -614,10 +721,41 @@ static int32_t hostile_helper(struct gen *g)
 	return ids[below(g, sizeof(ids) / sizeof(ids[0]))];
 }
 
+/* A program that nearly is one. */
+static void gen_mutant(struct gen *g)
+{
+	uint32_t n = 1 + below(g, 4), i;
+
+	gen_program(g);
+	g->leaks = true;
+	while (n--) {
+		struct bpf_insn *in = &g->insns[i = below(g, g->n)];
+
+		if (in->code == 0 || BPF_CLASS(in->code) == BPF_LD || (in->code & 0xf7) == 0x85)
+			continue;
+		switch (below(g, 4)) {
+		case 0: in->dst_reg = below(g, 10) & 15; break;
+		case 1: in->imm = in->imm ? number(g) : 0; break;
+		case 2:
+			if (BPF_CLASS(in->code) <= BPF_STX)
+				in->off = (int16_t)(in->off + (int32_t)below(g, 128) - 64);
+			break;
+		case 3:
+			if (in->src_reg)
+				in->src_reg = below(g, 11) & 15;
+			break;
+		}
+	}
+}
+
 void gen_hostile(struct gen *g)
 {
 	uint32_t n = 4 + below(g, 60), i;
 
+	if (below(g, 2)) {
+		gen_mutant(g);
+		return;
+	}
 	g->nr_funcs = 1;
 	g->leaks = true;
 	for (i = 0; i < n; i++) {
