@@ -537,6 +537,9 @@ static void plan(struct x86 *x)
 			x->tails = true;
 		else if (in->op == SKEP_OP_MAY_GOTO)
 			x->may_goto = true;
+		else if (skep_jit_kind(in) == SKEP_KIND_LD_ABS ||
+			 skep_jit_kind(in) == SKEP_KIND_LD_IND)
+			x->packets = true;
 		else if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
 			i++;
 	}
@@ -568,7 +571,8 @@ void skep_jit_emit(struct skep_jit *j)
 		}
 		zero_thunk(&x);
 	}
-	packet_thunk(&x);
+	if (x.packets)
+		packet_thunk(&x);
 	body(&x);
 	cold_part(&x);
 	j->nr_sites = x.nr_sites;
