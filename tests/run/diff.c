@@ -38,13 +38,43 @@ struct answer {
 	struct world w;
 };
 
+/* Empties the hash so that the next elements lie where they lay the last time. */
+static void clear_hash(struct skep_map *map)
+{
+	const uint32_t n = gen_maps[MAP_HASH].max_entries, first = 1000;
+	uint8_t value[24] = {0};
+	uintptr_t last = UINTPTR_MAX;
+	uint32_t k, i;
+
+	while (skep_map_sys_next_key(map, NULL, &k) == 0)
+		skep_map_delete(map, &k);
+	for (k = first; k < first + n; k++)
+		skep_map_update(map, &k, value, 0, 0);
+	/* Free elements are a stack: from the highest address to the lowest. */
+	for (i = 0; i < n; i++) {
+		uintptr_t high = 0;
+		uint32_t which = 0;
+
+		for (k = first; k < first + n; k++) {
+			uintptr_t at = (uintptr_t)skep_map_lookup(map, &k, 0);
+
+			if (at < last && at > high) {
+				high = at;
+				which = k;
+			}
+		}
+		last = high;
+		skep_map_delete(map, &which);
+	}
+}
+
 static void set_world(struct state *s, const struct world *w)
 {
 	uint32_t k;
 
-	/* Who sees addresses sees where an element lies, or makes keys of them: all anew. */
-	while (s->g.leaks && skep_map_sys_next_key(s->maps[MAP_HASH], NULL, &k) == 0)
-		skep_map_delete(s->maps[MAP_HASH], &k);
+	/* Who sees addresses sees where an element lies, or makes keys of them. */
+	if (s->g.leaks)
+		clear_hash(s->maps[MAP_HASH]);
 	for (k = 0; k < GEN_KEYS; k++)
 		if (!s->g.leaks && (s->now.hash[k].there && !w->hash[k].there))
 			skep_map_delete(s->maps[MAP_HASH], &k);

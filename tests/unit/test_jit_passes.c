@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The JIT's passes, one at a time: a program that the pass is for gets shorter
+ * by it, or another, one that only looks like it does not, and both compute what
+ * the interpreter computes, for several inputs.  Random programs are tests/run/diff's.
+ */
+#include <linux/bpf.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jit/jit.h"
+#include "map/map.h"
+#include "tap.h"
+#include "vm/vm.h"
+
+#define ALU64(op, dst, src) \
+	{ \
+		BPF_ALU64 | (op) | BPF_X, (dst), (src), 0, 0 \
+	}
+#define ALU64_K(op, dst, imm) \
+	{ \
+		BPF_ALU64 | (op) | BPF_K, (dst), 0, 0, (imm) \
+	}
+#define ALU32(op, dst, src) \
+	{ \
+		BPF_ALU | (op) | BPF_X, (dst), (src), 0, 0 \
+	}
+#define ALU32_K(op, dst, imm) \
+	{ \
+		BPF_ALU | (op) | BPF_K, (dst), 0, 0, (imm) \
+	}
+#define LOAD(size, dst, src, off) \
+	{ \
+		BPF_LDX | BPF_MEM | (size), (dst), (src), (off), 0 \
+	}
+#define STORE(size, dst, off, src) \
+	{ \
+		BPF_STX | BPF_MEM | (size), (dst), (src), (off), 0 \
+	}
+#define JUMP_K(op, dst, imm, off) \
+	{ \
+		BPF_JMP | (op) | BPF_K, (dst), 0, (off), (imm) \
+	}
+#define VALUE(dst) \
+	{BPF_LD | BPF_IMM | BPF_DW, (dst), BPF_PSEUDO_MAP_IDX_VALUE, 0, 0}, \
+	{ \
+		0, 0, 0, 0, 0 \
+	}
+#define MAP(dst) \
+	{BPF_LD | BPF_IMM | BPF_DW, (dst), BPF_PSEUDO_MAP_IDX, 0, 0}, \
+	{ \
+		0, 0, 0, 0, 0 \
+	}
+#define FUNC(dst, n) \
+	{BPF_LD | BPF_IMM | BPF_DW, (dst), BPF_PSEUDO_FUNC, 0, (n)}, \
+	{ \
+		0, 0, 0, 0, 0 \
+	}
+#define CALL(n) \
+	{ \
+		BPF_JMP | BPF_CALL, 0, 0, 0, (n) \
+	}
+#define EXIT \
+	{ \
+		BPF_JMP | BPF_EXIT, 0, 0, 0, 0 \
+	}
+
+struct test {
+	const char *name;
+	unsigned int pass;
+	bool checked;
+	enum { SAME, SHORTER, OTHER } code;
+	struct bpf_insn insns[24]; /* up to the last EXIT */
+};
+
+/* r1 is a context of eight 64-bit numbers; the map is an array of one value of 64 bytes. */
+static const struct test tests[] = {
+	{"move and add",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64(BPF_MOV, 0, 2), ALU64_K(BPF_ADD, 0, 5), ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
+	{"move and add of another",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64(BPF_MOV, 0, 2), ALU64_K(BPF_ADD, 2, 5), ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
+	{"shifts that extend",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 8), ALU64_K(BPF_LSH, 0, 32), ALU64_K(BPF_ARSH, 0, 32), EXIT}},
+	{"rotation by two copies",
+	 SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 8), ALU32(BPF_MOV, 3, 2), ALU32_K(BPF_RSH, 3, 28),
+	  ALU32(BPF_MOV, 0, 2), ALU32_K(BPF_LSH, 0, 4), ALU32(BPF_OR, 0, 3), ALU64(BPF_ADD, 0, 2),
+	  EXIT}},
+	{"shifts that are no rotation",
+	 SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 8), ALU32(BPF_MOV, 3, 2), ALU32_K(BPF_RSH, 3, 27),
+	  ALU32(BPF_MOV, 0, 2), ALU32_K(BPF_LSH, 0, 4), ALU32(BPF_OR, 0, 3), ALU64(BPF_ADD, 0, 2),
+	  EXIT}},
+	{"rotation of a value that changed",
+	 SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 8), ALU64(BPF_MOV, 3, 2), ALU64_K(BPF_RSH, 3, 60),
+	  ALU64_K(BPF_ADD, 2, 1), ALU64(BPF_MOV, 0, 2), ALU64_K(BPF_LSH, 0, 4), ALU64(BPF_OR, 0, 3),
+	  EXIT}},
+	{"results that nobody reads",
+	 SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64(BPF_MOV, 3, 0), ALU64_K(BPF_MUL, 3, 77),
+	  ALU64(BPF_ADD, 3, 0), EXIT}},
+	{"results that are read",
+	 SKEP_JIT_PASS_DEAD,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64(BPF_MOV, 3, 0), ALU64_K(BPF_MUL, 3, 77),
+	  ALU64(BPF_ADD, 0, 3), EXIT}},
+	{"address with index",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 7), ALU64(BPF_MOV, 3, 2),
+	  ALU64_K(BPF_LSH, 3, 3), ALU64(BPF_ADD, 3, 1), LOAD(BPF_DW, 0, 3, 0), EXIT}},
+	{"address whose index changed",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 7), ALU64(BPF_MOV, 3, 2),
+	  ALU64_K(BPF_LSH, 3, 3), ALU64(BPF_ADD, 3, 1), ALU64_K(BPF_MUL, 2, 3),
+	  ALU64_K(BPF_MUL, 1, 0), LOAD(BPF_DW, 0, 3, 0), ALU64(BPF_ADD, 0, 2), ALU64(BPF_ADD, 0, 1),
+	  EXIT}},
+	{"one value or another",
+	 SKEP_JIT_PASS_SELECT,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 2, 1, 0),
+	  LOAD(BPF_DW, 0, 1, 8),
+	  LOAD(BPF_DW, 3, 1, 16),
+	  {BPF_JMP | BPF_JSGT | BPF_X, 0, 2, 2, 0},
+	  ALU64(BPF_MOV, 0, 2),
+	  ALU64_K(BPF_RSH, 0, 3),
+	  ALU64(BPF_XOR, 0, 3),
+	  EXIT}},
+	{"two results behind a jump",
+	 SKEP_JIT_PASS_SELECT,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0),
+	  LOAD(BPF_DW, 0, 1, 8),
+	  LOAD(BPF_DW, 3, 1, 16),
+	  {BPF_JMP | BPF_JSGT | BPF_X, 0, 2, 2, 0},
+	  ALU64(BPF_MOV, 0, 2),
+	  ALU64(BPF_MOV, 3, 2),
+	  ALU64(BPF_XOR, 0, 3),
+	  EXIT}},
+	{"masked index into a value",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 7), ALU64_K(BPF_LSH, 2, 3), VALUE(3),
+	  ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), STORE(BPF_DW, 3, 0, 2), EXIT}},
+	{"index that may be too large",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 15), ALU64_K(BPF_LSH, 2, 3), VALUE(3),
+	  ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), EXIT}},
+	{"index of a loop",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {ALU64_K(BPF_MOV, 2, 0), ALU64_K(BPF_MOV, 0, 0), VALUE(3), ALU64(BPF_ADD, 3, 2),
+	  LOAD(BPF_W, 4, 3, 0), ALU64(BPF_ADD, 0, 4), ALU64_K(BPF_ADD, 2, 4),
+	  JUMP_K(BPF_JNE, 2, 64, -7), EXIT}},
+	{"index of a loop that goes too far",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SAME,
+	 {ALU64_K(BPF_MOV, 2, 0), ALU64_K(BPF_MOV, 0, 0), VALUE(3), ALU64(BPF_ADD, 3, 2),
+	  LOAD(BPF_W, 4, 3, 0), ALU64(BPF_ADD, 0, 4), ALU64_K(BPF_ADD, 2, 4),
+	  JUMP_K(BPF_JNE, 2, 68, -7), EXIT}},
+	{"index that was compared",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_MOV, 0, 1), JUMP_K(BPF_JGT, 2, 56, 4), VALUE(3),
+	  ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), EXIT}},
+	{"index that was compared with too much",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_MOV, 0, 1), JUMP_K(BPF_JGT, 2, 57, 4), VALUE(3),
+	  ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), EXIT}},
+	{"index that was compared as signed",
+	 SKEP_JIT_PASS_PROVE,
+	 true,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_MOV, 0, 1), JUMP_K(BPF_JSGT, 2, 56, 4), VALUE(3),
+	  ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), EXIT}},
+	{"neighbours",
+	 SKEP_JIT_PASS_GROUP,
+	 true,
+	 OTHER,
+	 {LOAD(BPF_W, 0, 1, 8), LOAD(BPF_DW, 2, 1, 40), LOAD(BPF_B, 3, 1, 0), ALU64(BPF_ADD, 0, 2),
+	  ALU64(BPF_ADD, 0, 3), EXIT}},
+	{"no neighbours: the base changes",
+	 SKEP_JIT_PASS_GROUP,
+	 true,
+	 SAME,
+	 {LOAD(BPF_W, 0, 1, 8), ALU64_K(BPF_ADD, 1, 8), LOAD(BPF_DW, 2, 1, 40),
+	  ALU64(BPF_ADD, 0, 2), EXIT}},
+	{"neighbours that fail",
+	 SKEP_JIT_PASS_GROUP,
+	 true,
+	 OTHER,
+	 {LOAD(BPF_W, 0, 1, 8), LOAD(BPF_DW, 2, 1, 64), EXIT}},
+	{"look-up in a known map",
+	 SKEP_JIT_PASS_LOOKUP,
+	 false,
+	 SHORTER,
+	 {{BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0},
+	  MAP(1),
+	  ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4),
+	  CALL(BPF_FUNC_map_lookup_elem),
+	  JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8),
+	  EXIT}},
+	{"look-up without proof",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {{BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0},
+	  MAP(1),
+	  ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4),
+	  CALL(BPF_FUNC_map_lookup_elem),
+	  JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8),
+	  EXIT}},
+	{"look-up with a bad key",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_PROVE,
+	 true,
+	 SAME,
+	 {MAP(1), ALU64(BPF_MOV, 2, 10), ALU64_K(BPF_ADD, 2, -2), CALL(BPF_FUNC_map_lookup_elem),
+	  ALU64_K(BPF_MOV, 0, 1), EXIT}},
+};
+
+static struct skep_map *map;
+
+static uint32_t length(const struct test *t)
+{
+	uint32_t n = 24;
+
+	while (n && t->insns[n - 1].code != (BPF_JMP | BPF_EXIT))
+		n--;
+	return n;
+}
+
+/* Compiled with @passes; NULL passes: not compiled. */
+static struct skep_vm_prog *create(const struct test *t, const unsigned int *passes)
+{
+	struct skep_vm_prog_opts o = {.sz = sizeof(o),
+				      .name = "pass",
+				      .gpl = true,
+				      .trusted = !t->checked,
+				      .maps = &map,
+				      .nr_maps = 1};
+	struct skep_jit_opts jit = {.sz = sizeof(jit), .without = passes ? ~*passes : 0};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_vm_prog *prog = NULL;
+
+	if (skep_vm_prog_create(&prog, t->insns, length(t), &o, &err) < 0 ||
+	    (passes && skep_jit_compile(prog, &jit, &err) < 0))
+		printf("# %s: %s\n", t->name, err.msg);
+	skep_err_deinit(&err);
+	return prog;
+}
+
+struct answer {
+	int ret, insn;
+	uint64_t r0, value[8];
+};
+
+static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t seed,
+		struct answer *a)
+{
+	static const uint64_t edge[] = {
+		0, 1, 7, 56, 57, UINT64_MAX, 64, 0x8000000000000000ull, INT32_MIN, 12};
+	struct skep_vm_env env = {0};
+	static const struct skep_vm_env_ops ops;
+	uint64_t ctx[8];
+	struct skep_vm_run r = {.prog = prog, .env = &env, .ctx = ctx, .ctx_len = sizeof(ctx)};
+	struct skep_err err = SKEP_ERR_INIT;
+	uint32_t key = 0;
+	int i;
+
+	env.ops = &ops;
+	for (i = 0; i < 8; i++)
+		ctx[i] = i == 2 ? edge[seed % 10] : (seed + 1) * 0x9e3779b97f4a7c15ull >> i * 7;
+	skep_map_update(map, &key, ctx, 0, 0);
+	memset(a, 0, sizeof(*a));
+	a->ret = skep_vm_run(vm, &r, &a->r0, &err);
+	a->insn = a->ret < 0 ? err.insn : 0;
+	skep_err_deinit(&err);
+	memcpy(a->value, skep_map_lookup(map, &key, 0), sizeof(a->value));
+}
+
+static void check(struct skep_vm *vm, const struct test *t)
+{
+	unsigned int none = 0;
+	struct skep_vm_prog *by_hand = create(t, NULL), *with = create(t, &t->pass);
+	struct skep_vm_prog *without = create(t, &none);
+	const void *code;
+	size_t a = skep_jit_code(with, &code), b = skep_jit_code(without, &code);
+	bool agree = true;
+	uint64_t i;
+
+	if (!ok(t->code == SAME ? a == b : t->code == SHORTER ? a < b : a != b, "%s", t->name))
+		printf("# %zu bytes with the pass, %zu without\n", a, b);
+	for (i = 0; i < 40; i++) {
+		struct answer want, got;
+
+		run(vm, by_hand, i, &want);
+		run(vm, with, i, &got);
+		agree &= !memcmp(&want, &got, sizeof(want));
+	}
+	ok(agree, "it computes what the interpreter computes");
+	skep_vm_prog_put(by_hand);
+	skep_vm_prog_put(with);
+	skep_vm_prog_put(without);
+}
+
+int main(void)
+{
+	union bpf_attr attr = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 64, .max_entries = 1};
+	struct skep_vm *vm = NULL;
+	size_t i;
+
+	if (!skep_jit_arch()) {
+		printf("1..0 # SKIP no JIT for this processor\n");
+		return 0;
+	}
+	if (skep_map_create(&map, &attr, NULL, NULL, NULL, NULL) < 0 ||
+	    skep_vm_create(&vm, NULL) < 0)
+		return 1;
+	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
+		check(vm, &tests[i]);
+	skep_vm_destroy(vm);
+	skep_map_put(map);
+	return done();
+}
