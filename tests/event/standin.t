@@ -30,13 +30,11 @@ def build(name, *flags, text=None):
                     "#include <bpf/bpf_helpers.h>\n#include <bpf/bpf_tracing.h>\n"
                     'char LICENSE[] SEC("license") = "GPL"; __u64 n;\n' + text)
     obj = f"{dir}/{name}.bpf.o"
-    if not kept_object(src, flags, obj):
-        r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
-                            "-I/usr/include/x86_64-linux-gnu", *flags, "-c", src, "-o", obj],
-                           capture_output=True, text=True)
-        if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
-            done()
-        keep_object(src, flags, obj)
+    r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
+                        "-I/usr/include/x86_64-linux-gnu", *flags, "-c", src, "-o", obj],
+                       capture_output=True, text=True)
+    if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
+        done()
     return obj
 
 

@@ -32,10 +32,8 @@ def build(name, text):
         f.write("#include <linux/bpf.h>\n#include <linux/ptrace.h>\n#include <stdbool.h>\n"
                 "#include <bpf/bpf_helpers.h>\n#include <bpf/bpf_tracing.h>\n"
                 'char LICENSE[] SEC("license") = "GPL"; __u64 n, m;\n' + text)
-    if not kept_object(src, (), obj):
-        sh("clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
-           "-I/usr/include/x86_64-linux-gnu", "-c", src, "-o", obj)
-        keep_object(src, (), obj)
+    sh("clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
+       "-I/usr/include/x86_64-linux-gnu", "-c", src, "-o", obj)
     return obj
 
 

@@ -21,13 +21,11 @@ def build(name, text):
     with open(src, "w") as f:
         f.write("#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n"
                 'char LICENSE[] SEC("license") = "GPL";\n' + text)
-    if not kept_object(src, (), obj):
-        r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
-                            "-I/usr/include/x86_64-linux-gnu", "-c", src, "-o", obj],
-                           capture_output=True, text=True)
-        if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
-            done()
-        keep_object(src, (), obj)
+    r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
+                        "-I/usr/include/x86_64-linux-gnu", "-c", src, "-o", obj],
+                       capture_output=True, text=True)
+    if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
+        done()
     return obj
 
 
