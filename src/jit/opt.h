@@ -78,7 +78,7 @@ static inline bool skep_jit_in_frame(const struct skep_vm_insn *in)
 	uint8_t base = skep_jit_is_load(skep_jit_kind(in)) ? in->src : in->dst;
 
 	return base == BPF_REG_10 && !skep_jit_index(in) && in->off >= -SKEP_VM_STACK &&
-	       in->off + skep_insn_table[in->op].width / 8 <= 0;
+	       (int64_t)in->off + skep_insn_table[in->op].width / 8 <= 0;
 }
 
 #endif

@@ -178,13 +178,16 @@ FN(CALLX)
 	struct skep_jit *j = x->j;
 
 	spill_args(x, 5);
+	x_store(j, true, RSP, 40, RAX); /* the callee may look at r0 */
 	x_mov(j, true, RDX, DST);
 	x_mov(j, true, RDI, VM);
 	x_const(j, RSI, (uint64_t)(uintptr_t)pc_of(x));
 	x_call_c(j, (const void *)(uintptr_t)skep_jit_callx);
 	x_rr(j, true, X_TEST, RAX, RAX);
 	x_jcc(j, CC_E, x->fail);
-	x_store(j, true, RSP, 40, RAX);
+	x_mov(j, true, R11, RAX);
+	x_load(j, true, RAX, RSP, 40);
+	x_store(j, true, RSP, 40, R11);
 	reload_args(x);
 	before_call(x, 0);
 	x_mem(j, 0, false, 0xff, 2, RSP, 40, false); /* call [rsp + 40] */
