@@ -47,6 +47,7 @@ struct dedup {
 	struct skep_btf_writer *out;
 	struct skep_arena arena;
 	uint32_t n; /* types, with void */
+	uint32_t *str, nr_str; /* by offset in `btf`: the string's in `out`, 0: not yet asked for */
 	uint32_t *eoff, *edge; /* what type i refers to: edge[eoff[i]..eoff[i + 1]) */
 	uint32_t *roff, *redge; /* what refers to type i */
 	uint32_t *to; /* the type that stands for i: itself, or a declaration's definition */
@@ -64,6 +65,16 @@ struct dedup {
 static uint32_t *numbers(struct dedup *d, size_t n)
 {
 	return skep_arena_array(&d->arena, n, sizeof(uint32_t));
+}
+
+/* Each string is looked up once: structs of many files have the same names. */
+static uint32_t string(struct dedup *d, uint32_t off)
+{
+	if (off >= d->nr_str)
+		return 0;
+	if (!d->str[off])
+		d->str[off] = skep_btf_writer_str(d->out, skep_btf_str(d->btf, off));
+	return d->str[off];
 }
 
 static int bad_id(struct skep_err *err, uint32_t id)
@@ -134,7 +145,7 @@ static void make_label(struct dedup *d, uint32_t id, const struct btf_type *t)
 		if (w.role == 'i')
 			continue;
 		if (w.role == 's')
-			val = skep_btf_writer_str(d->out, skep_btf_str(d->btf, val));
+			val = string(d, val);
 		d->out->oom |= skep_vec_push(&d->label, val) < 0;
 	}
 	if (skep_btf_kind(t) == BTF_KIND_VAR && skep_btf_var(t)->linkage == BTF_VAR_STATIC)
@@ -142,11 +153,9 @@ static void make_label(struct dedup *d, uint32_t id, const struct btf_type *t)
 	from = d->label.len;
 	for (k = d->tag[id]; k; k = d->next_tag[k]) {
 		tag = skep_btf_type(d->btf, k);
-		d->out->oom |=
-			skep_vec_push(&d->label,
-				      skep_btf_writer_str(d->out, skep_btf_name(d->btf, k))) < 0 ||
-			skep_vec_push(&d->label, (uint32_t)skep_btf_decl_tag(tag)->component_idx) <
-				0;
+		d->out->oom |= skep_vec_push(&d->label, string(d, tag->name_off)) < 0;
+		d->out->oom |= skep_vec_push(&d->label,
+					     (uint32_t)skep_btf_decl_tag(tag)->component_idx) < 0;
 	}
 	if (!d->out->oom && d->label.len - from > 2)
 		qsort(d->label.data + from, (d->label.len - from) / 2, 8, cmp_pair);
@@ -236,7 +245,7 @@ static int group_names(struct dedup *d, struct skep_err *err)
 
 	while (skep_btf_next(&it)) {
 		key[0] = name_space(it.t);
-		key[1] = skep_btf_writer_str(d->out, skep_btf_str(d->btf, it.t->name_off));
+		key[1] = string(d, it.t->name_off);
 		if (!key[0] || !key[1])
 			continue;
 		at = (uintptr_t)skep_hash_get(&known, key, sizeof(key));
@@ -494,6 +503,20 @@ static int find_classes(struct dedup *d)
 	return ret;
 }
 
+static void emit_type(struct dedup *d, const struct btf_type *t, const uint32_t *map)
+{
+	uint32_t id = skep_btf_writer_add(d->out, t, skep_btf_nr_words(t));
+	uint32_t *to = (uint32_t *)skep_btf_writer_type(d->out, id);
+	struct skep_btf_words w = skep_btf_words(t);
+
+	for (; to && skep_btf_word(&w); to++) {
+		if (w.role == 's')
+			*to = string(d, *w.word);
+		else if (w.role == 'i')
+			*to = map[*w.word];
+	}
+}
+
 /* Writes the first type of each class. */
 static int emit(struct dedup *d, uint32_t *map, struct skep_err *err)
 {
@@ -511,16 +534,20 @@ static int emit(struct dedup *d, uint32_t *map, struct skep_err *err)
 	while (skep_btf_next(&it)) {
 		if (d->to[it.id] != it.id || map[it.id] != skep_btf_writer_nr(d->out))
 			continue;
-		skep_btf_writer_copy(d->out, d->btf, it.t, map);
+		emit_type(d, it.t, map);
 	}
 	return d->out->oom ? skep_fail_nomem(err) : 0;
 }
 
 static int alloc(struct dedup *d)
 {
-	size_t n = d->n + 1ul;
+	size_t n = d->n + 1ul, len;
+	struct btf_header h;
 	uint32_t i;
 
+	memcpy(&h, skep_btf_raw(d->btf, &len), sizeof(h));
+	d->nr_str = h.str_len;
+	d->str = numbers(d, h.str_len);
 	d->eoff = numbers(d, n);
 	d->roff = numbers(d, n);
 	d->to = numbers(d, n);
@@ -532,8 +559,8 @@ static int alloc(struct dedup *d)
 	d->order = numbers(d, n);
 	d->pos = numbers(d, n);
 	d->keys = skep_arena_array(&d->arena, n, sizeof(*d->keys));
-	if (!d->eoff || !d->roff || !d->to || !d->next || !d->fwds || !d->tag || !d->next_tag ||
-	    !d->cls || !d->order || !d->pos || !d->keys)
+	if (!d->str || !d->eoff || !d->roff || !d->to || !d->next || !d->fwds || !d->tag ||
+	    !d->next_tag || !d->cls || !d->order || !d->pos || !d->keys)
 		return -ENOMEM;
 	for (i = 0; i < d->n; i++) {
 		d->to[i] = i;

@@ -11,6 +11,7 @@
 #include "base/arena.h"
 #include "btf/btf.h"
 #include "btf/core.h"
+#include "btf/dedup.h"
 #include "btf/dump.h"
 #include "btf/ext.h"
 #include "btf/value.h"
@@ -83,6 +84,35 @@ static void relocate(const struct skep_btf *btf, struct skep_btf *module, const 
 	skep_core_destroy(core);
 }
 
+/* @btf without duplicates, or NULL. */
+static struct skep_btf *dedup(const struct skep_btf *btf)
+{
+	uint32_t *map = calloc(skep_btf_nr(btf), sizeof(*map));
+	struct skep_btf_writer w = {0};
+	struct skep_btf *out = NULL;
+	void *raw;
+	size_t len;
+
+	if (map && skep_btf_dedup(btf, &w, map, NULL) == 0 &&
+	    skep_btf_writer_finish(&w, &raw, &len, NULL) == 0)
+		skep_btf_open_raw(&out, raw, len, SKEP_BTF_TAKE, NULL, NULL);
+	skep_btf_writer_deinit(&w);
+	free(map);
+	return out;
+}
+
+/* Good types stay good, and there is nothing left to do. */
+static void dedup_twice(const struct skep_btf *btf, bool good)
+{
+	struct skep_btf *once = dedup(btf), *twice = once ? dedup(once) : NULL;
+
+	if (good && (!once || !twice || skep_btf_check(once, NULL) < 0 ||
+		     skep_btf_nr(once) != skep_btf_nr(twice)))
+		__builtin_trap();
+	skep_btf_destroy(once);
+	skep_btf_destroy(twice);
+}
+
 /* Where the strings end, which stand last in what compilers write. */
 static uint64_t end_of(const uint8_t *data)
 {
@@ -132,6 +162,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		relocate(btf, NULL, data + end, size - end);
 		split(btf, data + end, size - end);
 	}
+	dedup_twice(btf, skep_btf_check(btf, NULL) == 0);
 	look_at_all(btf, 0, data, size);
 	skep_btf_destroy(btf);
 	return 0;
