@@ -482,12 +482,12 @@ int skep_extern_resolve(struct skep_load *load, uint32_t i, struct bpf_insn *ins
 	if (call && ext->kind != SKEP_EXTERN_KSYM)
 		return skep_fail(err, SKEP_E_OBJ_SYMBOL, EINVAL,
 				 "calls '%s', which is no function of this object or the kernel; "
-				 "was another object to be linked to this one?",
+				 "link the object that defines it to this one (skep link)",
 				 ext->name);
 	if (ext->kind == SKEP_EXTERN_NONE && !ext->weak)
 		return skep_fail(err, SKEP_E_OBJ_SYMBOL, ENOENT,
-				 "needs '%s', which this object only declares; was another object "
-				 "to be linked to this one?",
+				 "needs '%s', which this object only declares; link the object "
+				 "that defines it to this one (skep link)",
 				 ext->name);
 	if (call) {
 		*insn = (struct bpf_insn){.code = BPF_JMP | BPF_CALL};

@@ -103,7 +103,7 @@ SOURCES = [
     ("a function of another object",
      HEAD + 'extern int elsewhere(int); SEC("tracepoint/syscalls/sys_enter_getpgid")'
      "int prog(void *ctx) { return elsewhere(1); }",
-     ["program 'prog'", "calls 'elsewhere', which is no function of this object", "linked"]),
+     ["program 'prog'", "calls 'elsewhere', which is no function of this object", "skep link"]),
     ("a variable of another object",
      HEAD + 'extern int elsewhere; SEC("tracepoint/syscalls/sys_enter_getpgid")'
      "int prog(void *ctx) { return elsewhere; }",
