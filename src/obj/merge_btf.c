@@ -255,6 +255,22 @@ static int cmp_var(const void *a, const void *b)
 	return x->type < y->type ? -1 : x->type > y->type;
 }
 
+/* The kernel and who links again measure them; what is only declared has no place. */
+static int check_vars(const char *name, uint64_t size, const struct btf_var_secinfo *vars, size_t n,
+		      struct skep_err *err)
+{
+	size_t i;
+
+	for (i = 0; size && i < n; i++)
+		if (vars[i].offset > size || vars[i].size > size - vars[i].offset)
+			return skep_fail(err, SKEP_E_BTF_INVALID, EINVAL,
+					 "a variable at %u of section '%s' has %u bytes, but the "
+					 "section ends at %llu",
+					 vars[i].offset, name, vars[i].size,
+					 (unsigned long long)size);
+	return 0;
+}
+
 static int add_datasec(struct skep_btf_writer *row, const char *name, uint64_t size,
 		       struct btf_var_secinfo *vars, size_t n, struct skep_err *err)
 {
@@ -267,6 +283,8 @@ static int add_datasec(struct skep_btf_writer *row, const char *name, uint64_t s
 				 "section '%s' has %zu variables; %u are the most that BTF can "
 				 "describe",
 				 name, n, MAX_VLEN);
+	if (check_vars(name, size, vars, n, err))
+		return -EINVAL;
 	words = malloc(12 + n * sizeof(*vars));
 	if (!words)
 		return skep_fail_nomem(err);
@@ -292,9 +310,12 @@ static int add_datasecs(struct skep_merge *m, struct skep_btf_writer *row, struc
 	skep_vec_each (&m->secs, sec) {
 		/* A map that is only declared is listed with those that are there. */
 		out = outside(outs, sec->name);
-		for (i = 0; out && i < out->vars.len; i++)
+		for (i = 0; out && i < out->vars.len; i++) {
+			if (sec->size && out->vars.data[i].size > sec->size)
+				out->vars.data[i].size = (uint32_t)sec->size;
 			if (skep_vec_push(&sec->vars, out->vars.data[i]))
 				return skep_fail_nomem(err);
+		}
 		if (!out)
 			return skep_fail_nomem(err);
 		out->vars.len = 0;
