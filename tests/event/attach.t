@@ -92,10 +92,17 @@ obj = build("kmulti", [("entry", "kprobe.multi/__x64_sys_getpgi?", 0),
                        ("one", f"kprobe.multi/{FUNC}", 0)])
 if "bpf_kprobe_multi_link_attach" in KERNEL and "register_fprobe_ips" in KERNEL:
     counts(obj, {"entry": 15, "ret": 15, "one": 15}, "kprobe.multi", *CALLS)
+elif os.path.exists("/sys/bus/event_source/devices/kprobe"):
+    counts(obj, {"entry": 15, "ret": 15, "one": 15}, "kprobe.multi, one by one", *CALLS)
+    many = build("many", [("x", "kprobe.multi/__x64_sys_*", 0)])
+    status, got, err, _ = run(many, "true")
+    ok(status == 4 and "CONFIG_FPROBE" in err and "narrower" in err,
+       "kprobe.multi, one by one: how many at most", status, err)
 else:
     skip("kprobe.multi", "this kernel has no fprobes")
     status, got, err, _ = run(obj, "true")
-    ok(status == 4 and "CONFIG_FPROBE" in err or "functions that can be probed" in err, "kprobe.multi: says why", err)
+    ok(status == 4 and "no kprobes" in err or "CONFIG_FPROBE" in err
+       or "functions that can be probed" in err, "kprobe.multi: says why", err)
 obj = build("ksession", [("both", f"kprobe.session/{FUNC}", 0)])
 if "bpf_session_is_return" in KERNEL and "register_fprobe_ips" in KERNEL:
     counts(obj, {"both": 30}, "kprobe.session", *CALLS)
