@@ -24,9 +24,11 @@ void skep_vm_moved(struct skep_vm *vm)
 	};
 	unsigned int i;
 
+	if (!vm->checked) /* nobody asks; skep_vm_enter() comes here again when that changes */
+		return;
 	vm->hit[0] = vm->hit[1] = none;
 	/* One byte further, or a longer access: not good. */
-	if (vm->checked && vm->prog && vm->prog->native)
+	if (vm->prog && vm->prog->native)
 		for (i = 0; i < vm->prog->native->sites; i++)
 			vm->site[i] = (struct skep_vm_site){.start = none.start};
 }
