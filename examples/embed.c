@@ -41,7 +41,7 @@ static int setup(struct skep_engine *engine, unsigned int *dropped, struct skep_
 		.sz = sizeof(helper),
 		.number = 1000,
 		.name = "report",
-		.params = {{SKEP_PARAM_NUMBER}, {SKEP_PARAM_TEXT}},
+		.params = {{.kind = SKEP_PARAM_NUMBER}, {.kind = SKEP_PARAM_TEXT}},
 		.call = report,
 		.data = dropped,
 	};
