@@ -64,6 +64,23 @@ def runs(pid):
         return False
 
 
+def machine(p):
+    """The processes that emulate @p's guest, a moment after they began."""
+    for i in range(600):
+        mine = []
+        for c in children(p.pid):
+            try:
+                with open(f"/proc/{c}/comm") as f:
+                    mine += [c] if f.read().startswith("qemu") else []
+            except OSError:
+                pass  # gone
+        if mine:
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    return mine
+
+
 with tempfile.TemporaryDirectory() as tmp:
     env = dict(os.environ, TMPDIR=tmp, SKEP_GUEST_OUT=f"{tmp}/out")
 
@@ -77,10 +94,10 @@ with tempfile.TemporaryDirectory() as tmp:
     ok(os.path.exists(f"{tmp}/out/left"), "files come back")
     ok(not os.path.exists("/etc/skep-guest-was-here"), "what it wrote to / stayed there")
 
-    status, out, err = ended(guest("--timeout", "60", "--", "sh", "-c",
+    status, out, err = ended(guest("--timeout", "10", "--", "sh", "-c",
                                    "echo before; echo said > $SKEP_GUEST_OUT/early; "
                                    "echo the console > /dev/console; sleep 1000", env=env))
-    ok(status == 125 and "no answer within 60 s" in err, "a guest that hangs is ended", status, err)
+    ok(status == 125 and "no answer within 10 s" in err, "a guest that hangs is ended", status, err)
     ok("the console" in err, "... with its console", err)
     ok("before" in out and os.path.exists(f"{tmp}/out/early"), "... and what there was until then",
        out)
@@ -105,30 +122,21 @@ with tempfile.TemporaryDirectory() as tmp:
     ok(status == 3 and KERNEL + "." in out, "--shell: a shell that ends as told", status, out, err)
 
     p = guest("--", "sleep", "1000", env=env, start_new_session=True)
-    for i in range(300):
-        if any("qemu" in open(f"/proc/{c}/comm").read() for c in children(p.pid)
-               if os.path.exists(f"/proc/{c}/comm")):
-            break
-        time.sleep(0.1)
-    mine = children(p.pid)
-    time.sleep(1)
+    mine = machine(p)
     os.killpg(p.pid, signal.SIGINT)
     status, out, err = ended(p)
     ok(mine and status == 130, "Ctrl-C ends it", mine, status, err)
     ok(not any(map(runs, mine)), "... with its guest", mine)
 
     p = guest("--", "sleep", "1000", env=env)
-    for i in range(300):
-        mine = children(p.pid)
-        if mine:
-            break
-        time.sleep(0.1)
-    time.sleep(1)
+    mine = machine(p)
     p.kill()
     ended(p)
-    time.sleep(1)
-    ok(mine and not any(map(runs, mine)),
-       "kill -9 of it ends its guest, too", mine)
+    for i in range(300):  # it has two gigabytes to give back
+        if not any(map(runs, mine)):
+            break
+        time.sleep(0.1)
+    ok(mine and not any(map(runs, mine)), "kill -9 of it ends its guest, too", mine)
     left = [x for x in glob.glob(f"{tmp}/skep-guest.*")]
     ok(len(left) <= 1, "only kill -9 leaves a folder in $TMPDIR", left)
 

@@ -67,7 +67,7 @@ class Seen:
                 self.attached[name] = state
             elif word in ("open:", "load:"):
                 self.said[word[:-1]] = rest
-            elif self.progs:
+            elif self.progs and word != "map":
                 self.progs[-1][2].append(line)
 
     def code(self):

@@ -46,14 +46,11 @@ use = ["unshare", "-n", sys.executable, client, "skep_test"]
 
 def build(*flags):
     src, obj = TOP + "/tests/obj/ops.bpf.c", f"{dir}/ops.bpf.o"
-    if not kept_object(src, flags, obj):
-        r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-w",
-                            f"-I/usr/include/{os.uname().machine}-linux-gnu", *flags, "-c", src,
-                            "-o", obj], capture_output=True, text=True)
-        if r.returncode:
-            ok(False, f"compiles {flags}", r.stderr)
-        else:
-            keep_object(src, flags, obj)
+    r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-w",
+                        f"-I/usr/include/{os.uname().machine}-linux-gnu", *flags, "-c", src,
+                        "-o", obj], capture_output=True, text=True)
+    if r.returncode:
+        ok(False, f"compiles {flags}", r.stderr)
     return obj
 
 
