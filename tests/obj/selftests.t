@@ -213,8 +213,14 @@ def main():
             jobs = [pool.submit(one, f, cc, cpu, tmp) for cpu in (("v3", "v4") if LONG else ("v3",))
                     for f in files]
             for job in jobs:
-                name, errors, ours, theirs = job.result()
                 count["files"] += 1
+                try:
+                    name, errors, ours, theirs = job.result()
+                except subprocess.TimeoutExpired as e:
+                    n += 1
+                    bad += 1
+                    print(f"not ok {n} - {e}")
+                    continue
                 if errors:
                     # Types of another kernel than this one's.
                     print(f"# {name} does not compile here: {errors.splitlines()[0][-90:]}")
