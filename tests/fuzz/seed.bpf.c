@@ -32,7 +32,6 @@ struct {
 	__uint(map_flags, BPF_F_NUMA_NODE);
 	__uint(numa_node, 0);
 	__uint(map_extra, 1);
-	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, int);
 	__array(values, struct inner);
 } outer SEC(".maps") = {.values = {&inner}};
