@@ -112,6 +112,9 @@ static int try_logged(struct attempt *t)
 		t->log.text[t->log.size - 1] = '\0';
 		if (fd != -ENOSPC || want >= LOG_MAX)
 			return fd;
+		/* It will not fit whole; since 6.4 its end is there, where the reason stands. */
+		if (t->true_size > LOG_MAX && !t->log_level)
+			return fd;
 		want = t->true_size > want ? t->true_size : 2 * want;
 		if (want > LOG_MAX)
 			want = LOG_MAX;
@@ -265,11 +268,11 @@ static int find_target(struct attempt *t, struct skep_err *err)
 	const char *file = t->load->obj->name;
 	int ret;
 
-	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
+	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS) {
 		t->attach_btf_id = skep_load_ops_target(t->load, (uint32_t)(func - t->load->funcs),
 							&t->attach_btf_fd, err);
-	if (func->prog_type == BPF_PROG_TYPE_STRUCT_OPS)
 		return t->attach_btf_id < 0 ? t->attach_btf_id : 0;
+	}
 	if (wants_prog(t->load, func)) {
 		/* The same place in bpf_attr: attach_prog_fd, attach_btf_obj_fd. */
 		t->prog_fd = skep_load_prog_target(t->load, func, &t->attach_btf_id, err);
