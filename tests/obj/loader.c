@@ -112,6 +112,20 @@ static void attach(struct skep_loaded *loaded, struct skep_loaded_prog *p)
 	skep_err_deinit(&err);
 }
 
+/* The next object shall find its own maps: the caller has a bpffs of its own for this. */
+static void unpin(const struct skep_loaded *loaded)
+{
+	char path[256];
+	uint32_t i;
+
+	for (i = 0; i < loaded->nr_maps; i++) {
+		if (!loaded->maps[i].spec->pin)
+			continue;
+		snprintf(path, sizeof(path), "/sys/fs/bpf/%s", loaded->maps[i].spec->name);
+		unlink(path);
+	}
+}
+
 static int load(struct skep_sys *sys, const char *path, const char *btf, bool quiet, bool attached)
 {
 	struct skep_load_opts opts = {.sz = sizeof(opts), .btf = btf};
@@ -140,6 +154,8 @@ static int load(struct skep_sys *sys, const char *path, const char *btf, bool qu
 	for (i = 0; loaded && attached && i < loaded->nr_progs; i++)
 		if (loaded->progs[i].fd >= 0)
 			attach(loaded, &loaded->progs[i]);
+	if (loaded && !quiet)
+		unpin(loaded);
 	skep_loaded_destroy(loaded);
 	skep_obj_destroy(obj);
 	skep_file_close(&file);
@@ -216,9 +232,13 @@ int main(int argc, char **argv)
 	lenient.sys.ops = &lenient.ops;
 	if (argc == 4 && !strcasecmp(argv[1], "-k"))
 		return load_old(&lenient.sys, argv[2], argv[3], argv[1][1] == 'k');
-	for (i = 1 + quiet + still + !!btf; i < argc; i++)
+	for (i = 1 + quiet + still + !!btf; i < argc; i++) {
+		if (!quiet)
+			printf("object %s\n", argv[i]);
 		bad += load(quiet ? kernel : &lenient.sys, argv[i], btf, quiet, !quiet && !still) !=
 		       0;
+		fflush(stdout);
+	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,

@@ -222,6 +222,8 @@ static int dump(const char *path, bool attaching)
 	if (!ret && attaching)
 		attach_all(obj);
 	object = NULL;
+	/* The next object shall find its own maps. */
+	bpf_object__unpin_maps(obj, NULL);
 	bpf_object__close(obj);
 	return ret;
 }
@@ -263,8 +265,12 @@ int main(int argc, char **argv)
 		btf = argv[2];
 		still = true;
 	}
-	for (i = 1 + quiet + still + !!btf; i < argc; i++)
+	for (i = 1 + quiet + still + !!btf; i < argc; i++) {
+		if (!quiet)
+			printf("object %s\n", argv[i]);
 		bad += (quiet ? plain(argv[i]) : dump(argv[i], !still)) != 0;
+		fflush(stdout);
+	}
 	clock_gettime(CLOCK_MONOTONIC, &to);
 	if (quiet)
 		printf("%d objects, %d not loaded, peak %ld KiB, %.3f ms\n", argc - 2, bad,
