@@ -33,7 +33,7 @@ struct run_opts {
 	uint64_t frequency, period;
 	struct skep_iter_opts iter;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
-	int inject_cmd, inject_nth, inject_errno; /* inject_nth 0: none */
+	int inject_cmd, inject_nth, inject_errno, inject_times; /* inject_nth 0: none */
 	SKEP_VEC(char *) sets; /* "NAME=VALUE", borrowed from argv */
 	const char *ignore; /* comma-separated fields that --engine both does not compare */
 };

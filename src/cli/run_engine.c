@@ -37,6 +37,8 @@ static struct skep_sys *create(struct run *run, const char *name, struct skep_er
 						 run->o.inject_errno);
 		if (!wrapped)
 			skep_sys_destroy(sys);
+		else
+			skep_sys_inject_times(wrapped, run->o.inject_times);
 		sys = wrapped;
 	}
 	if (sys && run->o.log_bpf) {

@@ -142,10 +142,12 @@ static const char *add_set(struct run_opts *o, void *field, const char *arg)
 static const char *set_inject(struct run_opts *o, void *field, const char *arg)
 {
 	(void)field;
-	if (sscanf(arg, "%d:%d:%d", &o->inject_cmd, &o->inject_nth, &o->inject_errno) == 3 &&
-	    o->inject_nth > 0 && o->inject_errno > 0)
+	o->inject_times = 1;
+	if (sscanf(arg, "%d:%d:%d:%d", &o->inject_cmd, &o->inject_nth, &o->inject_errno,
+		   &o->inject_times) >= 3 &&
+	    o->inject_nth > 0 && o->inject_errno > 0 && o->inject_times > 0)
 		return NULL;
-	return "--inject takes CMD:NTH:ERRNO";
+	return "--inject takes CMD:NTH:ERRNO[:TIMES]";
 }
 
 static const struct row rows[] = {

@@ -134,5 +134,8 @@ int skep_attach_perf_event(const struct skep_attach *a, struct skep_links *links
 	if (a->pid > 0)
 		return add_threads(&t);
 	ret = skep_each_cpu(add_timer, &t);
-	return ret < 0 ? skep_wrap(err, ret, "program '%s'", a->prog) : 0;
+	if (ret < 0 && err && !err->err)
+		skep_fail(err, SKEP_E_SYSTEM, -ret, "the list of processors cannot be read: %s",
+			  strerror(-ret));
+	return ret;
 }

@@ -41,9 +41,10 @@ static int fail_pin(struct skep_load *load, const struct skep_obj_map *map, cons
 	if (ret == -EPERM || ret == -EINVAL)
 		what = "is not on a BPF file system: mount -t bpf bpf " PIN_ROOT;
 	else if (ret == -EACCES)
-		what = "may not be opened by this user";
+		what = "may not be opened by this user (see its permissions)";
 	else if (ret == -ENOENT)
-		what = "is in no directory that exists";
+		what = "is in no directory that exists: mount -t bpf bpf " PIN_ROOT
+		       ", or name another (--pin-root)";
 	return skep_fail(err, SKEP_E_MAP_CREATE, -ret, "%s: map '%s': its pin %s: %s",
 			 load->obj->name, map->name, path, what);
 }

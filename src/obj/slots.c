@@ -74,9 +74,10 @@ static int read_slot(const struct skep_elf *elf, struct skep_elf_rel rel, struct
 	uint64_t off;
 
 	if (!at || rel.sym >= elf->syms.len)
-		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
-				 "%s: section '.maps' has a relocation at %llu, where no map is",
-				 elf->obj->name, (unsigned long long)rel.off);
+		return skep_fail(
+			err, SKEP_E_ELF_INVALID, EINVAL,
+			"%s: section '.maps': the relocation at %llu is of no map or no symbol",
+			elf->obj->name, (unsigned long long)rel.off);
 	map = &elf->obj->maps[at->map];
 	off = rel.off - at->off;
 	if (!map->values_off || off < map->values_off || (off - map->values_off) % 8)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The decorator `inject`: makes the nth call of one kind fail with a chosen
- * errno, without the engine hearing of it.  All other calls pass.
+ * The decorator `inject`: makes the nth call of one kind, or some from that on,
+ * fail with a chosen errno, without the engine hearing of it.  All other calls pass.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +13,18 @@ struct injector {
 	struct skep_sys_ops ops;
 	struct skep_sys *inner;
 	int cmd; /* bpf(2) command, -1: any; -2: event() */
-	int left; /* calls until the one that fails; 0: it has failed */
+	int left; /* calls until the first one that fails, it included; 0: it has failed */
+	int more; /* how many fail after it */
 	int err; /* positive errno */
 };
 
-/* True for the call that has to fail. */
+/* True for a call that has to fail. */
 static bool hit(struct injector *in)
 {
 	in->sys.why[0] = '\0';
-	return in->left > 0 && --in->left == 0;
+	if (in->left > 0)
+		return --in->left == 0;
+	return in->more > 0 && in->more--;
 }
 
 static int passed(struct injector *in, int ret)
@@ -159,4 +162,9 @@ struct skep_sys *skep_sys_inject_create(struct skep_sys *inner, int cmd, int nth
 	in->left = nth;
 	in->err = err;
 	return &in->sys;
+}
+
+void skep_sys_inject_times(struct skep_sys *sys, int times)
+{
+	((struct injector *)sys)->more = times - 1;
 }

@@ -257,5 +257,7 @@ int skep_sys_kernel_token(struct skep_sys *sys, const char *dir, struct skep_err
  */
 struct skep_sys *skep_sys_log_create(struct skep_sys *inner, struct skep_log *log);
 struct skep_sys *skep_sys_inject_create(struct skep_sys *inner, int cmd, int nth, int err);
+/* Before the first call, of such a @sys: @times calls in a row fail (1). */
+void skep_sys_inject_times(struct skep_sys *sys, int times);
 
 #endif

@@ -186,12 +186,14 @@ def cut(n):
     return spoil
 
 
-def core_offset(e):
-    """Puts the first CO-RE record at an offset beyond its section."""
-    ext = e.offset(".BTF.ext")
-    hdr, _, _, _, _, core, size = struct.unpack_from("<IIIIIII", e.data, ext + 4)
-    assert size
-    struct.pack_into("<I", e.data, ext + hdr + core + 4 + 8, 1 << 20)
+def core_record(field, value):
+    """A word of the first CO-RE record: 0 instruction, 1 type, 2 access, 3 kind."""
+    def spoil(e):
+        ext = e.offset(".BTF.ext")
+        hdr, _, _, _, _, core, size = struct.unpack_from("<IIIIIII", e.data, ext + 4)
+        assert size
+        struct.pack_into("<I", e.data, ext + hdr + core + 4 + 8 + 4 * field, value)
+    return spoil
 
 
 # what, how it is spoiled, words of the answer
@@ -254,15 +256,97 @@ def text_symbol(e):
     raise KeyError(".text")
 
 
+# The same for CORE.  With relocations that fail, what is left of the object runs.
+SPOILED_CORE = [
+    ("a CO-RE record beside the functions", core_record(0, 1 << 20),
+     ["CO-RE record 0 of section", "is at offset 1048576, where no function is"]),
+    ("a CO-RE record of no type", core_record(1, 1 << 20),
+     ["CO-RE relocation of type [1048576], which does not exist"]),
+    ("a CO-RE record without access", core_record(2, 1 << 20), ["malformed access"]),
+    ("a CO-RE record of another kind", core_record(3, 99),
+     ["program 'prog'", "CO-RE relocation of unknown kind 99"]),
+    ("types of another machine", poke(lambda e: e.offset(".BTF"), ">H", 0xeb9f),
+     ["section '.BTF'", "byte order of another machine"]),
+    ("lines of another machine", poke(lambda e: e.offset(".BTF.ext"), ">H", 0xeb9f),
+     ["section '.BTF.ext'", "byte order of another machine"]),
+    ("types of another version", poke(lambda e: e.offset(".BTF") + 2, "<B", 9),
+     ["section '.BTF'", "BTF version 9; only 1 is known"]),
+    ("a program for no map", poke(lambda e: e.offset(".rel.maps") + 12, "<I", 9999),
+     ["section '.maps': the relocation at", "is of no map or no symbol"]),
+    ("a program for the key of a map",
+     lambda e: struct.pack_into("<Q", e.data, e.offset(".rel.maps"), struct.unpack_from(
+         "<Q", e.data, e.symbol("jumps") + 8)[0]),
+     ["map 'jumps' is initialised outside of 'values'"]),
+]
+
+# What the linker says of WHOLE spoiled.
+SPOILED_LINK = [
+    ("an alignment", lambda e: e.put(".data", 8, 1 << 40), ["'.data' wants to be aligned to"]),
+    ("half an instruction", lambda e: e.put(TP, 5, e.size(TP) - 4),
+     ["section '" + TP + "' ends within an instruction"]),
+    ("a section of 3 GiB", lambda e: (e.put(TP, 1, 8), e.put(TP, 5, 3 << 30)),
+     ["section '" + TP + "' of all objects together is larger than 2 GiB"]),
+    ("a section shorter than its variable", lambda e: (
+        e.put(".data", 5, 2), struct.pack_into("<Q", e.data, e.symbol("variable") + 16, 0)),
+     ["section '.data'", "ends at 2"]),
+    ("an unaligned relocation", poke(relocation, "<Q", 4), ["relocation at offset 4"]),
+    ("a relocation against no symbol", poke(lambda e: relocation(e) + 12, "<I", 9999),
+     ["section '" + TP + "': relocation at offset"]),
+    ("a relocation of nothing", lambda e: e.put(".rel" + TP, 7, 999),
+     ["relocates section 999, which is not there"]),
+    ("a symbol of another binding", poke(lambda e: e.symbol("variable") + 4, "<B", 0x51),
+     ["symbol 'variable' is neither local, global nor weak"]),
+    ("a symbol in no section", poke(lambda e: e.symbol("prog") + 6, "<H", 999),
+     ["symbol 'prog' is in section 999, which is not there"]),
+    ("a symbol beyond its section", poke(lambda e: e.symbol("variable") + 8, "<Q", 1 << 20),
+     ["symbol 'variable' lies outside of section '.data'"]),
+    ("a symbol without a name", poke(lambda e: e.symbol("prog"), "<I", 0),
+     ["global symbol", "has no name"]),
+]
+
+# A kernel without types: section, and the words of the answer.
+UNTYPED = [
+    ("fentry/do_exit", ["program 'prog' needs the kernel's types", "CONFIG_DEBUG_INFO_BTF"]),
+    ("tp_btf/sched_switch", ["program 'prog' needs the kernel's types"]),
+]
+PLACE = "S" * 64
+OPS = """
+struct tcp_congestion_ops { void (*init)(void *); char name[16]; };
+SEC("struct_ops/init") void init(void *sk) { }
+SEC(".struct_ops.link") struct tcp_congestion_ops table = { .init = (void *)init, .name = "x" };
+"""
+KSYM = HEAD + """
+extern const int runqueues __ksym;
+SEC("raw_tp/sys_enter") int prog(void *ctx) { return runqueues; }
+"""
+CORE = HEAD + """
+struct task_struct { int pid; } __attribute__((preserve_access_index));
+int tail(void *ctx);
+struct { __uint(type, BPF_MAP_TYPE_PROG_ARRAY); __uint(max_entries, 2); __uint(key_size, 4);
+__array(values, int (void *)); } jumps SEC(".maps") = { .values = { [1] = (void *)&tail } };
+SEC("tracepoint/syscalls/sys_enter_getpgid") int tail(void *ctx) { return 0; }
+SEC("raw_tp/sys_enter") int prog(void *ctx)
+{
+	struct task_struct *t = (void *)bpf_get_current_task();
+	int pid = 0;
+	bpf_probe_read_kernel(&pid, sizeof(pid), &t->pid);
+	return pid;
+}
+"""
+HIDE = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "-"]
 count = bad = 0
 
 
-def check(what, path, words, options=()):
+def check(what, path, words, options=(), before=()):
+    told(what, [*before, SKEP, "run", "--engine", "kernel", *options, path, "--", "true"], words,
+         (1, 3, 4))
+
+
+def told(what, argv, words, statuses=(1, 4)):
     global count, bad
-    r = subprocess.run([SKEP, "run", "--engine", "kernel", *options, path, "--", "true"],
-                       stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    r = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     missing = [w for w in words if w not in r.stderr]
-    ok = r.returncode in (1, 3, 4) and not missing
+    ok = r.returncode in statuses and not missing
     count += 1
     bad += not ok
     print(f"{'ok' if ok else 'not ok'} {count} - {what}")
@@ -298,7 +382,49 @@ with tempfile.TemporaryDirectory() as tmp:
         with open(path, "wb") as f:
             f.write(e.data)
         check(what, path, words)
+    for what, spoil, words in SPOILED_LINK:
+        e = Elf(whole)
+        spoil(e)
+        with open(path, "wb") as f:
+            f.write(e.data)
+        told("link: " + what, [SKEP, "link", path, "-o", tmp + "/linked.o"], words)
+    compile_(CORE, path)
+    check("a kernel without types, and CO-RE", path,
+          ["CO-RE needs the kernel's types", "CONFIG_DEBUG_INFO_BTF"], before=HIDE)
+    with open(tmp + "/text", "w") as f:
+        f.write("a text, which has no types at all")
+    check("types from a text", path, [tmp + "/text: is neither BTF"], ["--btf", tmp + "/text"])
+    with open(path, "rb") as f:
+        core = f.read()
+    for what, spoil, words in SPOILED_CORE:
+        e = Elf(core)
+        spoil(e)
+        with open(path, "wb") as f:
+            f.write(e.data)
+        told(what, [SKEP, "run", "--engine", "kernel", path, "--", "true"], words, (0, 1, 4))
+    with open(path, "wb") as f:
+        f.write(core[:63])
+    told("types of an ELF file cut short", [SKEP, "btf", "dump", "file", path], ["ELF: "])
+    compile_(HEAD + f'SEC("{PLACE}") int prog(void *ctx) {{ return 0; }}', path)
+    with open(path, "rb") as f:
+        prog = f.read()
+    for sec, words in UNTYPED:
+        with open(path, "wb") as f:
+            f.write(prog.replace(PLACE.encode(), sec.encode().ljust(len(PLACE), b"\0")))
+        check(f"a kernel without types, and {sec}", path, words, before=HIDE)
+    compile_(KSYM, path)
+    check("a kernel without types, and a variable of it", path,
+          ["'runqueues' needs the kernel's types"], before=HIDE)
+    compile_(HEAD + OPS, path)
+    check("a kernel without types, and a table", path,
+          ["struct_ops 'table' needs the kernel's types"], before=HIDE)
+    compile_(HEAD + OPS + PROG, path, "-g0")
+    check("a table without types", path, ["section '.struct_ops.link' has no types", "with -g"])
+    compile_(HEAD + 'int num SEC(".struct_ops.link") = 4;' + PROG, path)
+    check("a table that is a number", path, ["'num' of section '.struct_ops.link' is no struct"])
     compile_(HEAD + "int variable;" + PROG, path, "-g0")
+    told("no types to print", [SKEP, "btf", "dump", "file", path],
+         ["no .BTF section; compile with -g"])
     check("--set without types", path, ["has no types", "compile with -g"],
           ["--set", "variable=1"])
     compile_(KCONFIG, path)
