@@ -10,18 +10,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
 SRC = "tests/btf/explain.bpf.c"
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}")
-    for w in () if good else why:
-        print("#   " + str(w).replace("\n", "\n#   "))
 
 
 def run(*args):
@@ -105,8 +98,7 @@ def wrong(obj, target, tmp):
 
 def main():
     if not shutil.which("clang-19"):
-        print("1..0 # SKIP no clang-19")
-        return 0
+        skip_all("no clang-19")
     # The compiler gives the line where it prepares the value: the program's own first one,
     # or that of the function which the address comes from.
     text = open(SRC).read().split("\n")
@@ -128,8 +120,7 @@ def main():
         refused("user", obj, target, lines)
         explained(obj, target)
         wrong(obj, target, tmp)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    done()
 
 
-sys.exit(main())
+main()

@@ -9,18 +9,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
 STRUCT, PTR, FUNC, FUNC_PROTO = 4, 2, 12, 13
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}")
-    for w in () if good else why:
-        print("#   " + str(w).replace("\n", "\n#   "))
 
 
 def run(*args):
@@ -45,8 +38,7 @@ def split_btf(base_nr, base_strs, int_id):
 def main():
     for tool in ("clang-19", "llvm-objcopy-19", "bpftool"):
         if not shutil.which(tool):
-            print(f"1..0 # SKIP no {tool}")
-            return 0
+            skip_all(f"no {tool}")
     with tempfile.TemporaryDirectory() as tmp:
         base, split, elf, obj = (f"{tmp}/{n}" for n in ("base", "split", "module.ko", "obj.o"))
         open(f"{tmp}/obj.c", "w").write("struct early { int x; } e; int use(int a) { return a; }")
@@ -74,8 +66,7 @@ def main():
                f"{name}: on top of .BTF.base", also.stdout, also.stderr)
         r = run(SKEP, "btf", "dump", "file", split)
         ok(r.returncode == 1 and split in r.stderr, "without its base it is refused", r.stderr)
-    print(f"1..{count}")
-    return 1 if failed else 0
+    done()
 
 
-sys.exit(main())
+main()

@@ -8,25 +8,10 @@ import subprocess
 import sys
 
 sys.path.insert(0, "tests")
-import need
+import need  # noqa: E402
+from tap import *  # noqa: E402
 
 SKEP = os.environ.get("SKEP", "build/skep")
-n = bad = 0
-
-
-def ok(good, what, *why):
-    global n, bad
-    n += 1
-    bad += not good
-    print(f"{'ok' if good else 'not ok'} {n} - {what}")
-    for w in why if not good else ():
-        print("#  ", str(w).replace("\n", "\n#   "))
-
-
-def skip(what, why):
-    global n
-    n += 1
-    print(f"ok {n} - {what} # SKIP {why}")
 
 
 def run(*command, user=()):
@@ -59,8 +44,7 @@ got = run(SKEP, "feature", "probe", "-j")
 ours = json.loads(got.stdout) if got.returncode == 0 else {}
 ok(bool(ours), "probe --json is one JSON object", got.stdout[:500], got.stderr)
 if not ours:
-    print(f"1..{n}")
-    sys.exit(1)
+    done()
 
 if not shutil.which("bpftool"):
     skip("bpftool's names and answers", "no bpftool")
@@ -161,5 +145,4 @@ for args, words in ((["probe", "dev", "lo"], "no probe of devices"), ([], "probe
     got = run(SKEP, "feature", *args)
     ok(got.returncode == 2 and words in got.stderr, f"wrong usage: {' '.join(args) or 'nothing'}",
        got.stderr)
-print(f"1..{n}")
-sys.exit(bad != 0)
+done()

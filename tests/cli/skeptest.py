@@ -9,51 +9,19 @@ import sys
 import tempfile
 import time
 
+sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tap import *  # noqa: E402
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 GOLDEN = os.path.join(TOP, "tests", "cli", "golden")
 BLESS = "--bless" in sys.argv or bool(os.environ.get("BLESS"))
 ROOT = os.geteuid() == 0
 NOBODY = 65534
 
-count = failed = 0
 blessed = set()
 dir = tempfile.mkdtemp(prefix="skep-cli.")
 os.chmod(dir, 0o755)
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    print(f"{'ok' if good else 'not ok'} {count} - {what}")
-    if not good:
-        failed += 1
-        for w in why:
-            for line in str(w).splitlines()[:40]:
-                print(f"#   {line}")
-    sys.stdout.flush()
-    return good
-
-
-def is_(got, want, what, *why):
-    return ok(got == want, what, f"got:  {got!r}", f"want: {want!r}", *why)
-
-
-def skip(what, reason):
-    global count
-    count += 1
-    print(f"ok {count} - {what} # SKIP {reason}")
-
-
-def skip_all(reason):
-    shutil.rmtree(dir, ignore_errors=True)
-    print(f"1..0 # SKIP {reason}")
-    sys.exit(0)
-
-
-def done():
-    shutil.rmtree(dir, ignore_errors=True)
-    print(f"1..{count}")
-    sys.exit(1 if failed else 0)
+atexit.register(shutil.rmtree, dir, ignore_errors=True)
 
 
 def copy_skep():

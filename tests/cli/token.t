@@ -14,6 +14,7 @@ import tempfile
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [TESTS]
 from need import lacks  # noqa: E402
+from tap import *  # noqa: E402
 
 SKEP = os.path.abspath(os.environ.get("SKEP", "build/skep"))
 libc = ctypes.CDLL(None, use_errno=True)
@@ -95,20 +96,7 @@ def run(folder, command, options, **environ):
 
 
 if lacks("root", "clang"):
-    print("1..0 # SKIP", lacks("root", "clang"))
-    sys.exit(0)
-n = bad = 0
-
-
-def ok(good, what, *why):
-    global n, bad
-    n += 1
-    bad += not good
-    print(f"{'ok' if good else 'not ok'} {n} - {what}")
-    for w in why if not good else ():
-        print("#  ", str(w).replace("\n", "\n#   "))
-
-
+    skip_all(lacks("root", "clang"))
 ALL = {f"delegate_{what}": "any" for what in ("cmds", "maps", "progs", "attachs")}
 with tempfile.TemporaryDirectory() as tmp:
     os.chmod(tmp, 0o755)
@@ -126,8 +114,7 @@ with tempfile.TemporaryDirectory() as tmp:
     command = [obj, "--", "true"]
     status, said = run(folder, [*skep, "--token", folder, *command], ALL)
     if status is None:
-        print("1..0 # SKIP", said)
-        sys.exit(0)
+        skip_all(said)
     ok(status == 0 and "counts" in said, "--token: a program runs that all is delegated for", said)
     status, said = run(folder, [*skep, *command], ALL, LIBBPF_BPF_TOKEN_PATH=folder)
     ok(status == 0 and "counts" in said, "libbpf's variable says the same", said)
@@ -147,5 +134,4 @@ with tempfile.TemporaryDirectory() as tmp:
     status, said = run(folder, [SKEP, "run", "--token", folder, *command], ALL)
     ok(status == 0 and "counts" in said and "own engine" not in said,
        "with a token the kernel is the default engine", said)
-print(f"1..{n}")
-sys.exit(bad != 0)
+done()

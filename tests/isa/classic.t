@@ -4,10 +4,12 @@
 # gives for the same packets (both attached to sockets).
 import ctypes, os, platform, re, shutil, socket, struct, subprocess, sys
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
 if not shutil.which("tcpdump"):
-    print("1..0 # SKIP needs tcpdump")
-    sys.exit(0)
+    skip_all("needs tcpdump")
 
 FILTERS = """
 arp|ip|ip6|tcp|udp|icmp|icmp6|sctp|host 10.0.0.1|src host 10.0.0.1|dst net 10.0.0.0/8
@@ -24,17 +26,6 @@ udp[8:4] * 3 = 9|ip[8] - 1 > 5|ip[8] / ip[9] > 1|ip[8] % 7 = 3|((ip[1] << 2) | 3
 # "|" within brackets belongs to the expression
 FILTERS = [f for f in re.split(r"\|(?![^()]*\))", FILTERS) if f]
 FILTERS = [f for f in FILTERS if f.strip()]
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", count, what.replace("#", "\\#")))
-    if not good:
-        for w in why:
-            print("#", w)
 
 
 def run(*args, data=None):
@@ -195,8 +186,7 @@ if kernel:
     for what, p in PROGRAMS.items():
         same_answers(what, p)
 else:
-    count += 1
-    print("ok %d - answers of converted filters # SKIP needs root and bpf(2)" % count)
+    skip("answers of converted filters", "needs root and bpf(2)")
 
 REFUSED = {
     "empty count": (b"2\n6 0 0 1\n", "the first line says 2 instructions"),
@@ -228,5 +218,4 @@ for what, (p, says) in REFUSED.items():
 rc, out, err = run(SKEP, "asm", "--classic", "-", data=stmt(0x20, -0x1000 + 28) + RET_A)
 ok(rc == 4 and "cannot load ancillary value 28" in err, "hardware type is unsupported, not wrong", rc, err)
 
-print("1..%d" % count)
-sys.exit(failed > 0)
+done()

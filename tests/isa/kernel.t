@@ -3,34 +3,20 @@
 # for objects loaded here, pinned under a bpffs of our own mount namespace.
 import os, re, shutil, subprocess, sys, tempfile
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
 
 
-def plan_skip(why):
-    print("1..0 # SKIP", why)
-    sys.exit(0)
-
-
 if os.geteuid():
-    plan_skip("needs root")
+    skip_all("needs root")
 for tool in ("bpftool", "clang-14", "unshare"):
     if not shutil.which(tool):
-        plan_skip("needs " + tool)
+        skip_all("needs " + tool)
 if not os.environ.get("SKEP_TEST_UNSHARED"):
     os.environ["SKEP_TEST_UNSHARED"] = "1"
     os.execvp("unshare", ["unshare", "-m", sys.executable, *sys.argv])
-
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", count, what))
-    if not good:
-        for w in why:
-            print("#", w)
 
 
 def instructions(text):
@@ -48,15 +34,13 @@ try:
     fs = os.path.join(tmp, "fs")
     os.mkdir(fs)
     if run("mount", "-t", "bpf", "bpf", fs).returncode:
-        print("1..0 # SKIP cannot mount a bpffs")
-        sys.exit(0)
+        skip_all("cannot mount a bpffs")
     mounted = True
     for clang, cpu in (("clang-14", "v1"), ("clang-14", "v2"), ("clang-14", "v3"),
                        ("clang-19", "v3"), ("clang-22", "v3")):
         what = "%s -mcpu=%s" % (clang, cpu)
         if not shutil.which(clang):
-            count += 1
-            print("ok %d - %s # SKIP not installed" % (count, what))
+            skip(what, "not installed")
             continue
         obj = os.path.join(tmp, "x.o")
         atomics = ["-DEVERY_ATOMICS"] if cpu == "v3" else []
@@ -93,5 +77,4 @@ finally:
     if mounted:
         run("umount", fs)
     shutil.rmtree(tmp, ignore_errors=True)
-print("1..%d" % count)
-sys.exit(failed > 0)
+done()

@@ -4,24 +4,10 @@
 # of every example and of tests/isa/every.bpf.c.
 import glob, os, shutil, struct, subprocess, sys, tempfile
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", count, what))
-    if not good:
-        for w in why:
-            print("#", w)
-
-
-def skip(what, why):
-    global count
-    count += 1
-    print("ok %d - %s # SKIP %s" % (count, what, why))
 
 
 def code_sections(path):
@@ -99,5 +85,4 @@ try:
     ok(rc == 1 and "not for BPF" in err, "an ELF file of another machine", err)
 finally:
     shutil.rmtree(tmp)
-print("1..%d" % count)
-sys.exit(failed > 0)
+done()

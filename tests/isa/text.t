@@ -5,18 +5,10 @@
 #   BYTES ! TAG    is refused by both; lines of a TEXT are parted by " / "
 import glob, os, re, subprocess, sys
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP = os.environ.get("SKEP", "build/skep")
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print("%s %d - %s" % ("ok" if good else "not ok", count, what.replace("#", "\\#")))
-    if not good:
-        for w in why:
-            print("#", w)
 
 
 def skep(*args, data):
@@ -90,5 +82,4 @@ for args in (["disasm"], ["disasm", "--nonsense", "-"], ["asm"], ["asm", "a", "b
     ok(skep(*args, data=b"")[0] == 2, "wrong usage: %s" % " ".join(args))
 ok(skep("disasm", "/nonexistent", data=b"")[0] == 1, "a file that does not exist")
 
-print("1..%d" % count)
-sys.exit(failed > 0)
+done()

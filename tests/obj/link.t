@@ -13,35 +13,16 @@ import sys
 import tempfile
 
 sys.path[:0] = ["tests", "tests/obj"]
-import corpus
-import kernel_source
+import corpus  # noqa: E402
+import kernel_source  # noqa: E402
+from tap import *  # noqa: E402
 
 SKEP = os.environ.get("SKEP", "build/skep")
 LOADER = os.environ.get("SKEP_BUILD", "build") + "/tests/obj/corpus-loader"
 LONG = bool(os.environ.get("LONG"))
 CLANG = next((c for c in ("clang-19", "clang-22", "clang-14") if shutil.which(c)), None)
 if os.geteuid() or not CLANG or not all(map(shutil.which, ("bpftool", "unshare", "mount"))):
-    print("1..0 # SKIP needs root, clang, bpftool, unshare and mount")
-    sys.exit(0)
-
-count = failed = 0
-
-
-def ok(good, what, *why):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f"{'ok' if good else 'not ok'} {count} - {what}", flush=True)
-    if not good:
-        for line in "\n".join(map(str, why)).splitlines()[:30]:
-            print("#  ", line)
-    return good
-
-
-def skip(what, why):
-    global count
-    count += 1
-    print(f"ok {count} - {what} # SKIP {why}")
+    skip_all("needs root, clang, bpftool, unshare and mount")
 
 
 def run(*args, **kw):
@@ -411,5 +392,4 @@ try:
     kernel_selftests()
 finally:
     shutil.rmtree(tmp)
-print(f"1..{count}")
-sys.exit(failed != 0)
+done()

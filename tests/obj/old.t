@@ -10,14 +10,14 @@ import subprocess
 import sys
 import tempfile
 
-sys.path.insert(0, "tests/obj")
-import corpus
+sys.path[:0] = ["tests", "tests/obj"]
+import corpus  # noqa: E402
+from tap import *  # noqa: E402
 
 build = os.environ.get("SKEP_BUILD", "build")
 loader = build + "/tests/obj/corpus-loader"
 if os.geteuid() or not all(map(shutil.which, ("clang", "dpkg"))):
-    print("1..0 # SKIP needs root, clang and dpkg")
-    sys.exit(0)
+    skip_all("needs root, clang and dpkg")
 
 # Sentences that say what the kernel lacks, and helpers newer than it.
 LACKS = re.compile(r"this kernel (lacks|has no)|there are no maps of its type here"
@@ -45,18 +45,6 @@ def run(path, version="6.18", attach="-K"):
         elif line.startswith(("load: ", "open: ")):
             progs.setdefault(("object", 0), line[6:])
     return progs, attached, given, got.stdout + got.stderr, got.returncode
-
-
-n = bad = 0
-
-
-def ok(good, what, *why):
-    global n, bad
-    n += 1
-    bad += not good
-    print(f"{'ok' if good else 'not ok'} {n} - {what}")
-    for w in why if not good else ():
-        print("#  ", str(w).replace("\n", "\n#   "))
 
 
 def state(version, real, old):
@@ -136,5 +124,4 @@ with tempfile.TemporaryDirectory() as tmp:
         ok(not why, f"{name}: loads, or says what {' and '.join(versions)} lack", *why)
     for version, progs in count.items():
         print(f"# {version}: {progs} programs load, of {every} on this kernel")
-print(f"1..{n}")
-sys.exit(bad != 0)
+done()

@@ -4,6 +4,9 @@
 with named stacks, raw tracepoints of a process."""
 import os, shutil, subprocess, sys, tempfile
 
+sys.path.insert(0, "tests")
+from tap import *  # noqa: E402
+
 SKEP, BUILD = os.environ['SKEP'], os.environ['SKEP_BUILD']
 VICTIM = os.path.join(BUILD, 'tests/user/user-victim')
 RAW = '''
@@ -28,17 +31,6 @@ int count(struct bpf_raw_tracepoint_args *ctx)
 	return 0;
 }
 '''
-count = failed = 0
-
-
-def ok(good, what, *notes):
-    global count, failed
-    count += 1
-    failed += not good
-    print(f'{"ok" if good else "not ok"} {count} - {what}')
-    for note in () if good else notes:
-        for line in str(note).splitlines()[:20]:
-            print('#', line[:200])
 
 
 def run(*args):
@@ -48,8 +40,7 @@ def run(*args):
 
 def main():
     if not shutil.which('clang'):
-        print('1..0 # SKIP no clang')
-        return 0
+        skip_all('no clang')
     r = run('examples/profile.bpf.c', '--', VICTIM, 'spin', '1000')
     ok(r.returncode == 0 and all(n in r.stdout for n in ('leaf+', 'middle+', 'spin+')),
        'samples of a command have named stacks', r.stdout, r.stderr)
@@ -65,8 +56,7 @@ def main():
             ok(r.returncode == 0 and want in r.stdout, f'-p with {what}', r.stdout, r.stderr)
     p.terminate()
     ok(p.communicate()[0] == 'done\n' and p.returncode == 5, 'the process goes on as ever')
-    print(f'1..{count}')
-    return failed != 0
+    done()
 
 
-sys.exit(main())
+main()
