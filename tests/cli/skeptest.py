@@ -1,5 +1,6 @@
 # What the tests of the command line share: TAP, running skep as root or as
 # nobody, golden files.  "TEST --bless" (or BLESS=1) rewrites the golden files.
+import atexit
 import json
 import os
 import re
