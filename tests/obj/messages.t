@@ -418,10 +418,6 @@ with tempfile.TemporaryDirectory() as tmp:
     compile_(HEAD + OPS, path)
     check("a kernel without types, and a table", path,
           ["struct_ops 'table' needs the kernel's types"], before=HIDE)
-    compile_(HEAD + OPS + PROG, path, "-g0")
-    check("a table without types", path, ["section '.struct_ops.link' has no types", "with -g"])
-    compile_(HEAD + 'int num SEC(".struct_ops.link") = 4;' + PROG, path)
-    check("a table that is a number", path, ["'num' of section '.struct_ops.link' is no struct"])
     compile_(HEAD + "int variable;" + PROG, path, "-g0")
     told("no types to print", [SKEP, "btf", "dump", "file", path],
          ["no .BTF section; compile with -g"])

@@ -11,8 +11,8 @@ sys.path.insert(0, __file__.rsplit("/", 2)[0])
 from need import lacks  # noqa: E402
 from skeptest import *  # noqa: E402
 
-if lacks("root", "clang"):
-    skip_all(lacks("root", "clang"))
+if lacks("root", "clang", "cc"):
+    skip_all(lacks("root", "clang", "cc"))
 
 HEAD = """#include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -47,6 +47,35 @@ SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx) { return 0; }""
 struct { __uint(type, BPF_MAP_TYPE_SOCKMAP); __uint(max_entries, 1); __type(key, int);
 __type(value, int); } sockets SEC(".maps");
 SEC("sk_skb/verdict") int prog(void *ctx) { return 0; }""",
+    "losses": HEAD + """
+struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); __type(key, int);
+__type(value, long); } kept SEC(".maps");
+SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx)
+{
+	int key = 0;
+	long val = 1;
+	bpf_map_update_elem(&kept, &key, &val, 0);
+	return 0;
+}""",
+    "usdt": """#include <stdbool.h>
+#include <linux/bpf.h>
+#include <linux/ptrace.h>
+#include <bpf/bpf_helpers.h>
+#define BPF_USDT_MAX_SPEC_CNT 1
+#include <bpf/usdt.bpf.h>
+char LICENSE[] SEC("license") = "GPL";
+SEC("usdt/./target:probes:plain") int prog(struct pt_regs *ctx)
+{
+	long arg = 0;
+	bpf_usdt_arg(ctx, 0, &arg);
+	return arg;
+}
+SEC("usdt/./target:probes:guarded") int other(struct pt_regs *ctx)
+{
+	long arg = 0;
+	bpf_usdt_arg(ctx, 0, &arg);
+	return arg;
+}""",
     "large": HEAD + """
 char zeroes[8192];
 struct bpf_iter_meta { void *seq; };
@@ -61,12 +90,13 @@ SEC("iter/task") int prog(struct bpf_iter__task *ctx)
 for name, text in SOURCES.items():
     with open(f"{dir}/{name}.c", "w") as f:
         f.write(text)
-    subprocess.run(["clang", "-O2", "-g", "-w", "-target", "bpf",
+    subprocess.run(["clang", "-O2", "-g", "-w", "-target", "bpf", "-D__TARGET_ARCH_x86",
                     f"-I/usr/include/{os.uname().machine}-linux-gnu", "-c", f"{dir}/{name}.c",
                     "-o", f"{dir}/{name}.o"], check=True)
 with open(f"{dir}/prog.o", "rb") as f:
     PROG = f.read()
 GETPGID = "tracepoint/syscalls/sys_enter_getpgid"
+INFO = 15
 MAP_CREATE, LOOKUP, UPDATE, PROG_LOAD, OBJ_GET, TEST_RUN = 0, 1, 2, 5, 7, 10
 RAW_TP, BTF_LOAD, FREEZE, LINK, ITER, EVENT = 17, 18, 22, 28, 33, -2
 EPERM, EIO, ENOMEM, EACCES, EBUSY, ENODEV, EINVAL, EMFILE = 1, 5, 12, 13, 16, 19, 22, 24
@@ -118,9 +148,22 @@ CASES = [
     ("netfilter", "--hook input", (LINK, 1, EIO), "netfilter at input: Input/output error", 1),
     ("fentry/no_such_mod:work", "", None, "no module 'no_such_mod' with types is loaded", 1),
     ("freplace", "--target 1", None, "write --target 1:FUNCTION", 1),
-    ("struct_ops/alone", "", None, "no struct in SEC(\".struct_ops.link\") has it as a member", 1),
+    ("usdt", "", (UPDATE, 2, EIO), "map '__bpf_usdt_specs': Input/output error", 0),
+    ("usdt", "", None, "more than 1 different probes; define BPF_USDT_MAX_SPEC_CNT", 0),
+    (GETPGID, "", (LINK, 1, EINVAL, 2), "", 0),
+    ("tcx/ingress", "--dev lo --old", (LINK, 1, EINVAL), "that takes Linux 6.6 or newer, and", 4),
+    ("pin", "--engine user -- true", None, "is not pinned: this engine's maps end with the process", 0),
+    ("pin", "--pinned", (INFO, 1, EIO), "/bpf/kept is no map", 1),
+    ("losses", "", (LOOKUP, 1, EIO), "the loss counters cannot be read: Input/output error", 1),
 ]
-missing = set()
+subprocess.run(["cc", "-O1", "-g", "-w", "-o", f"{dir}/root/target",
+                TOP + "/tests/event/target.c"], check=True)
+# A BPF file system of the test's own, where the map is pinned already.
+PINNED = ["unshare", "-m", "sh", "-c", f"mkdir -p {dir}/bpf && mount -t bpf bpf {dir}/bpf && "
+          f"{SKEP} run --engine kernel --pin-root {dir}/bpf {dir}/pin.o -- true && "
+          f'exec "$@" --pin-root {dir}/bpf {dir}/pin.o', "-"]
+# What stands before skep.
+BEFORE = {"--pinned": PINNED, "--old": ["setarch", "x86_64", "--uname-2.6"]}
 for place, options, fails, want, status in CASES:
     obj = f"{dir}/{place}.o"
     if place not in SOURCES:
@@ -131,8 +174,15 @@ for place, options, fails, want, status in CASES:
     if fails:
         argv += ["--inject", ":".join(map(str, fails))]
     before, _, command = options.format(dir=dir).partition("-- ")
-    argv += [*before.split(), *([] if command else ["--duration", "0.1"]), obj]
-    got, out, err = skep([*argv, *(["--", command] if command else [])], timeout=120)
+    if not command:
+        argv += ["--duration", "0.1"]
+    stands = [w for o in before.split() for w in BEFORE.get(o, [])]
+    argv += [o for o in before.split() if o not in BEFORE]
+    if "--pinned" not in options:
+        argv += [obj, *(["--", command] if command else [])]
+    r = subprocess.run([*stands, SKEP, *argv], cwd=f"{dir}/root", stdin=subprocess.DEVNULL,
+                       capture_output=True, text=True, timeout=120)
+    got, err = r.returncode, r.stderr
     what = f"{place}{' ' + options if options else ''}: {want}"
     if "has no programs of the kind" in err and "has no programs" not in want:
         skip(what, "this kernel refuses the program first")
