@@ -37,6 +37,33 @@ static int spec_id(const struct skep_attach *a, const struct skep_usdt_spec *spe
 	return skep_vec_push(&usdt->specs, *spec) < 0 ? skep_fail_nomem(err) : (int)id;
 }
 
+/* Kernels without cookies: the probe is known by its address in the process. */
+static int add_ip(const struct skep_attach *a, const char *path,
+		  const struct skep_usdt_place *place, uint32_t id, struct skep_err *err)
+{
+	uint64_t ip = place->addr;
+	union bpf_attr attr;
+	int ret;
+
+	if (place->relocatable && (!a->running || a->pid <= 0))
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "program '%s': %s/%s: this kernel has no cookies for programs "
+				 "(Linux 5.15), and %s may be mapped anywhere; name a running "
+				 "process that has it (-p PID)",
+				 a->prog, a->def->sec, a->args, path);
+	ret = place->relocatable ? skep_sym_mapped_at(path, place->offset, a->pid, &ip) : 0;
+	if (ret < 0)
+		return skep_fail(err, SKEP_E_NOT_FOUND, -ret,
+				 "program '%s': %s/%s: process %d has not mapped %s (%s)", a->prog,
+				 a->def->sec, a->args, (int)a->pid, path, strerror(-ret));
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)a->usdt->ips_fd;
+	attr.key = (uintptr_t)&ip;
+	attr.value = (uintptr_t)&id;
+	ret = skep_sys_bpf(a->sys, BPF_MAP_UPDATE_ELEM, &attr, sizeof(attr));
+	return ret < 0 ? skep_attach_refused(a, ret, "map '__bpf_usdt_ip_to_spec_id'", err) : 0;
+}
+
 /* Arguments that the program will get -EINVAL for. */
 static void tell_limits(const struct skep_attach *a, const struct skep_usdt_place *place)
 {
@@ -69,13 +96,18 @@ static int attach_place(const struct skep_attach *a, const char *path,
 		.uprobe = {.path = path, .offset = place->offset, .ref_ctr = place->semaphore},
 	};
 	int id = a->usdt ? spec_id(a, &place->spec, err) : 0;
+	bool by_ip = a->usdt && a->usdt->ips_fd >= 0;
 	char what[512];
+	int ret;
 
 	if (id < 0)
 		return id;
+	ret = by_ip ? add_ip(a, path, place, (uint32_t)id, err) : 0;
+	if (ret < 0)
+		return ret;
 	tell_limits(a, place);
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
-	return skep_attach_with_cookie(a, &ev, (uint64_t)id, links, what, err);
+	return skep_attach_with_cookie(a, &ev, by_ip ? 0 : (uint64_t)id, links, what, err);
 }
 
 int skep_attach_usdt(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)

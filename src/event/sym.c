@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -222,6 +224,45 @@ char *skep_sym_file_of(const char *name, pid_t pid, struct skep_err *err)
 		  mapped ? mapped : name, strerror(errno), (int)pid);
 	free(found);
 	return NULL;
+}
+
+/* True if @file, of device @major:@minor, of a line of maps is the one at @path. */
+static bool is_file(const char *file, unsigned int major, unsigned int minor, uint64_t inode,
+		    const char *path, const struct stat *st)
+{
+	return !strcmp(file, path) || (inode && inode == st->st_ino && major == major(st->st_dev) &&
+				       minor == minor(st->st_dev));
+}
+
+int skep_sym_mapped_at(const char *path, uint64_t offset, pid_t pid, uint64_t *addr)
+{
+	SKEP_AUTO_FREE char *real = realpath(path, NULL);
+	uint64_t start, end, from, inode;
+	char maps[64], line[4352], perms[8];
+	unsigned int major, minor;
+	int at, ret = -ENOENT;
+	struct stat st;
+	FILE *f;
+
+	if (!real || stat(real, &st) < 0)
+		return -errno;
+	snprintf(maps, sizeof(maps), "/proc/%d/maps", (int)pid);
+	f = fopen(maps, "re");
+	if (!f)
+		return -errno;
+	while (ret < 0 && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		at = 0;
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %7s %" SCNx64 " %x:%x %" SCNu64 " %n",
+			   &start, &end, perms, &from, &major, &minor, &inode, &at) < 7 ||
+		    !at || perms[2] != 'x' || offset < from || offset - from >= end - start ||
+		    !is_file(line + at, major, minor, inode, real, &st))
+			continue;
+		*addr = start + (offset - from);
+		ret = 0;
+	}
+	fclose(f);
+	return ret;
 }
 
 struct search {

@@ -33,6 +33,12 @@ char *skep_sym_file(const char *name, struct skep_err *err);
 char *skep_sym_file_of(const char *name, pid_t pid, struct skep_err *err);
 
 /*
+ * Where process @pid has mapped byte @offset of the file at @path to run it.
+ * 0, or -ENOENT: nowhere; else -errno, without an error told.
+ */
+int skep_sym_mapped_at(const char *path, uint64_t offset, pid_t pid, uint64_t *addr);
+
+/*
  * The file offset of function @func ("malloc", "malloc@GLIBC_2.2.5",
  * "malloc@@GLIBC_2.2.5") of ELF file @path, in bytes.  0 or -errno, with near
  * names when there is no such function.

@@ -71,6 +71,8 @@ static int add_note(struct search *s, const void *desc, size_t len)
 		at[0] += s->base - at[1];
 		at[2] += at[2] ? s->base - at[1] : 0;
 	}
+	place.addr = at[0];
+	place.relocatable = s->relocatable;
 	if (!skep_symfile_offset(s->file, at[0], &place.offset) ||
 	    (at[2] && !skep_symfile_offset(s->file, at[2], &place.semaphore)))
 		return skep_fail(s->err, SKEP_E_ELF_INVALID, EINVAL,

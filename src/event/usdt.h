@@ -5,7 +5,9 @@
  * A probe is an instruction that does nothing and a note in .note.stapsdt that
  * says where it is and where its arguments then are.  Programs that include
  * bpf/usdt.bpf.h read the arguments by a specification that stands in their
- * map __bpf_usdt_specs; which one is told by the cookie of the attachment.
+ * map __bpf_usdt_specs; which one is told by the cookie of the attachment
+ * or, where kernels have none (before 5.15), by the probe's address, for which
+ * there is the map __bpf_usdt_ip_to_spec_id.
  * Notes are untrusted.
  */
 #ifndef SKEP_EVENT_USDT_H
@@ -52,6 +54,7 @@ _Static_assert(sizeof(struct skep_usdt_spec) == 208, "as libbpf's");
 struct skep_usdt {
 	int specs_fd; /* __bpf_usdt_specs */
 	uint32_t max; /* its entries */
+	int ips_fd; /* __bpf_usdt_ip_to_spec_id; -1: cookies tell */
 	bool has_sib; /* the object's usdt.bpf.h knows SKEP_USDT_SIB */
 	SKEP_VEC(struct skep_usdt_spec) specs; /* by index */
 };
@@ -59,6 +62,8 @@ struct skep_usdt {
 /* One place in a file. */
 struct skep_usdt_place {
 	uint64_t offset, semaphore; /* in the file; 0: no semaphore */
+	uint64_t addr; /* of the instruction, before relocation */
+	bool relocatable; /* and where that is, is known of a process only */
 	struct skep_usdt_spec spec;
 	char unread[80]; /* an argument that cannot be read, for a warning; "" */
 };

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "btf/btf.h"
 #include "obj/load_int.h"
+#include "sys/feature.h"
 
 static const int *only_sockmap(const struct skep_loaded *loaded)
 {
@@ -37,24 +38,37 @@ static bool knows_sib(const struct skep_btf *btf)
 	return false;
 }
 
-/* What bpf/usdt.bpf.h brought into the object. */
-static struct skep_usdt *usdt_maps(struct skep_load *load)
+static int find_map(const struct skep_loaded *loaded, const char *name, uint32_t key_size,
+		    uint32_t value_size)
 {
-	const struct skep_loaded *loaded = load->loaded;
 	uint32_t i;
 
 	for (i = 0; i < loaded->nr_maps; i++) {
 		const struct skep_obj_map *spec = loaded->maps[i].spec;
 
-		if (strcmp(spec->name, "__bpf_usdt_specs") ||
-		    spec->value_size != sizeof(struct skep_usdt_spec) || loaded->maps[i].fd < 0)
-			continue;
-		load->usdt.specs_fd = loaded->maps[i].fd;
-		load->usdt.max = spec->max_entries;
-		load->usdt.has_sib = knows_sib(load->obj->btf);
-		return &load->usdt;
+		if (!strcmp(spec->name, name) && spec->key_size == key_size &&
+		    spec->value_size == value_size && loaded->maps[i].fd >= 0)
+			return (int)i;
 	}
-	return NULL;
+	return -1;
+}
+
+/* What bpf/usdt.bpf.h brought into the object. */
+static struct skep_usdt *usdt_maps(struct skep_load *load)
+{
+	const struct skep_loaded *loaded = load->loaded;
+	int specs = find_map(loaded, "__bpf_usdt_specs", 4, sizeof(struct skep_usdt_spec));
+	int ips = find_map(loaded, "__bpf_usdt_ip_to_spec_id", 8, 4);
+
+	if (specs < 0)
+		return NULL;
+	load->usdt.specs_fd = loaded->maps[specs].fd;
+	load->usdt.max = loaded->maps[specs].spec->max_entries;
+	/* As the program was told by LINUX_HAS_BPF_COOKIE. */
+	load->usdt.ips_fd =
+		ips < 0 || skep_feature(load->sys, SKEP_FEATURE_COOKIE) ? -1 : loaded->maps[ips].fd;
+	load->usdt.has_sib = knows_sib(load->obj->btf);
+	return &load->usdt;
 }
 
 /* Attaches; a probe that nothing stood in for says why. */

@@ -212,6 +212,7 @@ static int kernel_close(struct skep_sys *sys, int fd)
 {
 	struct skep_kernel *k = (struct skep_kernel *)sys;
 	size_t i;
+	int ret;
 
 	for (i = 0; i < k->watched.len; i++) {
 		if (k->watched.data[i] != fd)
@@ -222,7 +223,10 @@ static int kernel_close(struct skep_sys *sys, int fd)
 		break;
 	}
 	skep_kernel_printk_del(k, fd);
-	return close(fd) < 0 ? -errno : 0;
+	ret = close(fd) < 0 ? -errno : 0;
+	if (k->probes.len)
+		skep_kernel_probe_closed(k, fd);
+	return ret;
 }
 
 static int start(struct skep_kernel_cmd *kc, struct skep_err *err)
@@ -308,6 +312,7 @@ static void kernel_destroy(struct skep_sys *sys)
 	skep_vec_deinit(&k->cmds);
 	skep_vec_deinit(&k->watched);
 	skep_kernel_printk_deinit(k);
+	skep_kernel_probe_deinit(k);
 	if (k->epoll >= 0)
 		close(k->epoll);
 	if (k->tracefs > 0)

@@ -14,6 +14,15 @@ struct skep_kernel_cmd {
 	struct skep_command *cmd;
 };
 
+/* An event in tracefs: kernel_probe.c. */
+enum { SKEP_PROBE_NEW = -1, SKEP_PROBE_CLOSED = -2 };
+struct skep_kernel_probe {
+	int fd; /* the perf event on it, or one of the above */
+	bool uprobe;
+	int pid; /* its name: who made it */
+	uint64_t id; /* and when */
+};
+
 struct skep_kernel {
 	struct skep_sys sys;
 	int epoll; /* -1 until something is watched */
@@ -24,6 +33,8 @@ struct skep_kernel {
 	SKEP_VEC(struct skep_kernel_cmd *) cmds;
 	int printk_link, printk_map; /* printk.c's program and its buffers, -1: not running */
 	SKEP_VEC(int) printk_fds; /* the buffers' descriptors: the last one closed ends it */
+	SKEP_VEC(struct skep_kernel_probe) probes;
+	unsigned int swept; /* bits: kprobe_events, uprobe_events */
 };
 
 /* The descriptor of tracefs's top folder, opened on first use; or -errno with why. */
@@ -38,6 +49,17 @@ void skep_kernel_why_raw_tracepoint(struct skep_kernel *k, const char *name);
 long skep_kernel_bpf_token(struct skep_kernel *k, int cmd, union bpf_attr *attr, unsigned int size);
 
 int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev);
+
+/*
+ * Makes a k- or uprobe in tracefs and has @attr open it.  0 or -errno, with
+ * why; -ENXIO: this kernel has none.  Then _opened with the perf event's
+ * descriptor or -errno, and _closed after it was closed.
+ */
+int skep_kernel_probe_add(struct skep_kernel *k, const struct skep_event *ev,
+			  struct perf_event_attr *attr);
+void skep_kernel_probe_opened(struct skep_kernel *k, int fd);
+void skep_kernel_probe_closed(struct skep_kernel *k, int fd);
+void skep_kernel_probe_deinit(struct skep_kernel *k);
 
 /* Has bpf_printk()'s lines of @cpu come to buffer @fd; until _del of all.  0 or -errno. */
 int skep_kernel_printk_add(struct skep_kernel *k, int cpu, int fd);

@@ -54,11 +54,15 @@ static int set_uprobe(struct skep_kernel *k, const struct skep_event *ev,
 		      struct perf_event_attr *attr)
 {
 	int type = read_number(PMU "uprobe/type");
-	int bit = ev->uprobe.ret ? return_bit(PMU "uprobe/format/retprobe") : 0;
+	int bit = ev->uprobe.ret ? return_bit(PMU "uprobe/format/retprobe") : 0, ret;
 
 	if (type < 0 || bit < 0) {
-		skep_kernel_why(k, "this kernel has no uprobes (it is older than 4.17 or built "
-				   "without CONFIG_UPROBE_EVENTS)");
+		ret = skep_kernel_probe_add(k, ev, attr);
+		if (ret != -ENXIO)
+			return ret;
+		skep_kernel_why(k, "this kernel has no uprobes (it was built without "
+				   "CONFIG_UPROBE_EVENTS, or is older than 4.17 and "
+				   "shows its tracefs to root only)");
 		return -EOPNOTSUPP;
 	}
 	attr->type = (uint32_t)type;
@@ -74,9 +78,12 @@ static int set_kprobe(struct skep_kernel *k, const struct skep_event *ev,
 		      struct perf_event_attr *attr)
 {
 	int type = read_number(PMU "kprobe/type");
-	int bit = ev->kprobe.ret ? return_bit(PMU "kprobe/format/retprobe") : 0;
+	int bit = ev->kprobe.ret ? return_bit(PMU "kprobe/format/retprobe") : 0, ret;
 
 	if (type < 0 || bit < 0) {
+		ret = skep_kernel_probe_add(k, ev, attr);
+		if (ret != -ENXIO)
+			return ret;
 		skep_kernel_why(k, "this kernel has no kprobes (it was built without "
 				   "CONFIG_KPROBE_EVENTS); SEC(\"fentry/...\") and "
 				   "SEC(\"fexit/...\") see the same calls, and for system calls "
@@ -214,8 +221,10 @@ int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev)
 		cpu = 0;
 	fd = syscall(__NR_perf_event_open, &attr, ev->pid < 0 ? -1 : ev->pid, cpu, -1,
 		     PERF_FLAG_FD_CLOEXEC);
+	ret = fd < 0 ? -errno : 0;
+	skep_kernel_probe_opened(k, ret ? ret : (int)fd);
 	if (fd < 0)
-		return skep_kernel_why_event(k, ev, -errno);
+		return skep_kernel_why_event(k, ev, ret);
 	ret = ev->kind == SKEP_EVENT_PRINTK ? skep_kernel_printk_add(k, cpu, (int)fd) : 0;
 	if (ret == 0)
 		return (int)fd;

@@ -16,21 +16,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "note.h"
+
 /* A semaphore as systemtap's <sys/sdt.h> lays it out. */
 __attribute__((section(".probes"), used)) volatile unsigned short probes_guarded_semaphore;
-
-#define NOTE(name, semaphore, args) \
-	"990: nop\n" \
-	".pushsection .note.stapsdt,\"?\",\"note\"\n" \
-	".balign 4\n.4byte 992f-991f, 994f-993f, 3\n" \
-	"991: .asciz \"stapsdt\"\n992: .balign 4\n" \
-	"993: .8byte 990b, _.stapsdt.base, " semaphore "\n" \
-	".asciz \"probes\"\n.asciz \"" name "\"\n.asciz \"" args "\"\n" \
-	"994: .balign 4\n.popsection\n" \
-	".ifndef _.stapsdt.base\n" \
-	".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat\n" \
-	".weak _.stapsdt.base\n.hidden _.stapsdt.base\n" \
-	"_.stapsdt.base: .space 1\n.size _.stapsdt.base, 1\n.popsection\n.endif\n"
 
 __attribute__((noinline)) int work(int i)
 {

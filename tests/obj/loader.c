@@ -7,6 +7,7 @@
  * nothing is attached; with
  * -b FILE neither, and the objects are relocated for the kernel of that BTF.  XDP
  * programs go to $CORPUS_DEVICE.  With
+ * -p VERSION PID one object attaches to a process until there is input: usdt_ip.t.  With
  * -k VERSION (4.14 to 5.15, or 6.18: any) the kernel behaves like that one, for old.t.
  */
 #include <errno.h>
@@ -200,6 +201,77 @@ static int load_old(struct skep_sys *lenient, const char *version, const char *p
 	return 0;
 }
 
+static void print_words(struct skep_sys *sys, const struct skep_loaded_map *map)
+{
+	uint32_t key = 0, size = map->spec->value_size, i;
+	uint64_t *words = calloc(1, size + 8);
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_fd = (uint32_t)map->fd;
+	attr.key = (uintptr_t)&key;
+	attr.value = (uintptr_t)words;
+	printf("out");
+	if (words && skep_sys_bpf(sys, BPF_MAP_LOOKUP_ELEM, &attr, sizeof(attr)) == 0)
+		for (i = 0; i < size / 8; i++)
+			printf(" %lld", (long long)words[i]);
+	printf("\n");
+	free(words);
+}
+
+/* Attached to process @pid (-1: to none) until there is input; then .bss is printed. */
+static void observe(struct skep_loaded *loaded, pid_t pid)
+{
+	struct skep_attach how = {.pid = pid, .running = pid > 0};
+	struct skep_err err = SKEP_ERR_INIT;
+	uint32_t i;
+
+	for (i = 0; i < loaded->nr_progs; i++) {
+		struct skep_loaded_prog *p = &loaded->progs[i];
+		int ret = p->fd < 0 ? -EINVAL : skep_loaded_attach(loaded, p, &how, &err);
+
+		printf("attach %s: %s\n", p->spec->name,
+		       !ret	   ? "done"
+		       : p->fd < 0 ? p->err.msg
+				   : err.msg);
+		skep_err_deinit(&err);
+	}
+	printf("attached\n");
+	fflush(stdout);
+	getchar();
+	for (i = 0; i < loaded->nr_maps; i++)
+		if (!strcmp(loaded->maps[i].spec->name, ".bss"))
+			print_words(loaded->sys, &loaded->maps[i]);
+}
+
+/* loader -p VERSION PID OBJECT */
+static int load_observing(struct skep_sys *lenient, const char *version, pid_t pid,
+			  const char *path)
+{
+	struct skep_sys *old = old_create(lenient, version);
+	struct skep_load_opts opts = {.sz = sizeof(opts)};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_loaded *loaded = NULL;
+	struct skep_obj *obj = NULL;
+	struct skep_file file = {0};
+	int ret = old ? skep_file_open(&file, path, &err) : 1;
+
+	if (!ret)
+		ret = skep_obj_open(&obj, file.data, file.len, path, NULL, &err);
+	if (!ret)
+		ret = skep_load(&loaded, obj, old, &opts, &err);
+	if (ret)
+		printf("load: %s\n", err.msg);
+	else
+		observe(loaded, pid);
+	skep_loaded_destroy(loaded);
+	skep_obj_destroy(obj);
+	skep_file_close(&file);
+	skep_err_deinit(&err);
+	skep_sys_destroy(old);
+	return ret != 0;
+}
+
 static void lenient_destroy(struct skep_sys *sys)
 {
 	skep_sys_destroy(((struct lenient *)sys)->inner);
@@ -232,6 +304,8 @@ int main(int argc, char **argv)
 	lenient.sys.ops = &lenient.ops;
 	if (argc == 4 && !strcasecmp(argv[1], "-k"))
 		return load_old(&lenient.sys, argv[2], argv[3], argv[1][1] == 'k');
+	if (argc == 5 && !strcmp(argv[1], "-p"))
+		return load_observing(&lenient.sys, argv[2], (pid_t)atoi(argv[3]), argv[4]);
 	for (i = 1 + quiet + still + !!btf; i < argc; i++) {
 		if (!quiet)
 			printf("object %s\n", argv[i]);
