@@ -19,6 +19,8 @@
 #include "isa/uapi.h"
 #include "sys/uapi.h"
 
+#define NO_HELPER 1000000 /* more than there are */
+
 struct version {
 	const char *name;
 	uint16_t number; /* 0xMMmm */
@@ -120,7 +122,6 @@ static uint16_t insn_since(const struct bpf_insn *insn)
 static int check_insns(const struct old *o, const union bpf_attr *attr)
 {
 	const struct bpf_insn *insns = (const struct bpf_insn *)(uintptr_t)attr->insns;
-	const struct skep_helper *helper;
 	uint32_t i;
 
 	for (i = 0; i < attr->insn_cnt; i++) {
@@ -132,18 +133,65 @@ static int check_insns(const struct old *o, const union bpf_attr *attr)
 						? "BPF_CALL uses reserved fields\n"
 						: "unknown opcode %02x\n",
 					insns[i].code);
+		i += insns[i].code == (BPF_LD | BPF_IMM | BPF_DW);
+	}
+	return 0;
+}
+
+/*
+ * Calls of helpers that came later get a number of none: a kernel objects to
+ * those that can be reached, and to no others.
+ */
+static void hide_helpers(const struct old *o, struct bpf_insn *insns, uint32_t n)
+{
+	const struct skep_helper *helper;
+	uint32_t i;
+
+	for (i = 0; i < n; i++) {
 		if (insns[i].code == (BPF_LD | BPF_IMM | BPF_DW)) {
 			i++;
 			continue;
 		}
 		if (insns[i].code != (BPF_JMP | BPF_CALL) || insns[i].src_reg)
 			continue;
-		/* Numbers of no helper are CO-RE's poison, which nobody reaches. */
 		helper = skep_helper_find((uint32_t)insns[i].imm);
 		if (helper && helper->since > o->v->number)
-			return complain(attr, "invalid func unknown#%d\n", insns[i].imm);
+			insns[i].imm += NO_HELPER;
 	}
-	return 0;
+}
+
+/* The numbers as they were, in what the kernel says. */
+static void show_helpers(const union bpf_attr *attr)
+{
+	char *text = (char *)(uintptr_t)attr->log_buf, *end;
+	unsigned long number;
+
+	while (text && (text = strchr(text, '#'))) {
+		number = strtoul(++text, &end, 10);
+		if (number < NO_HELPER || number > 2 * NO_HELPER)
+			continue;
+		text += sprintf(text, "%lu", number - NO_HELPER);
+		memmove(text, end, strlen(end) + 1);
+	}
+}
+
+static int load_prog(const struct old *o, union bpf_attr *attr, unsigned int size)
+{
+	uint64_t insns = attr->insns;
+	size_t bytes = attr->insn_cnt * sizeof(struct bpf_insn);
+	struct bpf_insn *copy = malloc(bytes);
+	int ret;
+
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, (const void *)(uintptr_t)insns, bytes);
+	hide_helpers(o, copy, attr->insn_cnt);
+	attr->insns = (uintptr_t)copy;
+	ret = o->inner->ops->bpf(o->inner, BPF_PROG_LOAD, attr, size);
+	attr->insns = insns;
+	free(copy);
+	show_helpers(attr);
+	return ret;
 }
 
 static int check_prog(const struct old *o, const union bpf_attr *attr)
@@ -231,7 +279,8 @@ static int old_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsigned
 	sys->why[0] = '\0';
 	if (ret)
 		return ret;
-	ret = passed(o, o->inner->ops->bpf(o->inner, cmd, attr, size));
+	ret = passed(o, cmd == BPF_PROG_LOAD ? load_prog(o, attr, size)
+					     : o->inner->ops->bpf(o->inner, cmd, attr, size));
 	if (ret < 0)
 		return ret;
 	/* Probes are smaller than any object's types. */
