@@ -12,7 +12,7 @@ demo: all
 	scripts/deps demo
 	BUILD=$(BUILD) scripts/demo
 
-# The whole test suite: both compilers, sanitizers, fuzzers, style.
+# The whole test suite: both compilers, sanitizers, stock kernels, fuzzers, style.
 check:
 	scripts/check
 
@@ -23,6 +23,7 @@ test: all
 # The same on stock kernels 6.1 and 6.12 under QEMU (host, then both guests side by side).
 check-guest: all
 	scripts/deps check
+	scripts/deps guest
 	BUILD=$(BUILD) scripts/check-guest
 
 bench: all
