@@ -172,7 +172,9 @@ static void attach_all(struct bpf_object *obj)
 
 	bpf_object__for_each_program(p, obj)
 	{
-		if (!bpf_program__autoload(p) || !in_kernel[i++])
+		if (!bpf_program__autoload(p))
+			continue;
+		if (!in_kernel[i++] || helped[i - 1])
 			continue;
 		link = bpf_program__attach(p);
 		printf("attach %s: %s\n", bpf_program__name(p), link ? "done" : "failed");
