@@ -143,5 +143,6 @@ def bpf_ids():
     for kind in ("prog", "link"):
         r = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True)
         for o in json.loads(r.stdout or "[]"):
-            ids.add((kind, o["id"], o.get("name", o.get("type"))))
+            if "id" in o:  # else an error: it ended while bpftool looked
+                ids.add((kind, o["id"], o.get("name", o.get("type"))))
     return ids

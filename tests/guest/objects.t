@@ -4,7 +4,7 @@
 On this machine each is relocated for the stock kernels, whose types scripts/guest
 keeps: what skep would hand to the kernel equals what libbpf would, byte for byte
 (tests/obj/corpus.t does that for this one).  On each kernel they are loaded and
-attached: in guests as many as 90 seconds take, or all with LONG=1.  What skep
+attached: in guests as many as 240 seconds take, or all with LONG=1.  What skep
 cannot, libbpf is asked to do: if it can, that is a failure, and else its
 reason.  Lines "# object KERNEL NAME: ..." are for scripts/check-guest's table.
 """
@@ -26,7 +26,7 @@ from need import lacks  # noqa: E402
 KERNEL = os.environ.get("SKEP_GUEST", "host")
 LOADER = os.environ.get("SKEP_BUILD", "build") + "/tests/obj/corpus-loader"
 # Seconds for the objects in a guest, where each takes one or, on a busy machine, ten.
-BUDGET = 90 if KERNEL != "host" and "SKEP_GUEST_LONG" not in os.environ else 0
+BUDGET = 240 if KERNEL != "host" and "SKEP_GUEST_LONG" not in os.environ else 0
 CHUNKS = 13
 CACHE = os.environ.get("SKEP_GUEST_CACHE") or os.path.expanduser("~/.cache/skep-guest")
 # A network for XDP, whose lo is nobody else's; a tracefs for libbpf, which attaches
