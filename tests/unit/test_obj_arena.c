@@ -15,7 +15,7 @@
 #include "tap.h"
 #include "user/user.h"
 
-#define ADDRESS 0x100000000000ull
+#define ADDRESS 0x300000000000ull
 
 static char tmp[] = "/tmp/skep-arena-XXXXXX";
 
@@ -108,12 +108,12 @@ static void test_taken(struct skep_sys *sys)
 {
 	void *p = mmap((void *)ADDRESS, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct skep_err err = SKEP_ERR_INIT;
-	struct skep_obj *obj = open_arena("-DADDRESS=0x100000000000", &err);
+	struct skep_obj *obj = open_arena("-DADDRESS=0x300000000000", &err);
 	struct skep_loaded *loaded = NULL;
 
 	ok(p == (void *)ADDRESS, "the address is taken");
 	ok(obj && skep_load(&loaded, obj, sys, NULL, &err) == -EEXIST &&
-		   strstr(err.msg, "map_extra 0x100000000000, is taken in this process"),
+		   strstr(err.msg, "map_extra 0x300000000000, is taken in this process"),
 	   "an address that is taken: %s", err.msg);
 	skep_loaded_destroy(loaded);
 	skep_obj_destroy(obj);
@@ -165,7 +165,7 @@ int main(void)
 	user = skep_sys_user_create(NULL, NULL);
 	if (has_arena(sys)) {
 		test_use(sys, "", 0);
-		test_use(sys, "-DADDRESS=0x100000000000", ADDRESS);
+		test_use(sys, "-DADDRESS=0x300000000000", ADDRESS);
 		test_taken(sys);
 	} else {
 		test_mistake(sys, "", "the engine has no arenas (Linux has them since 6.9)");
