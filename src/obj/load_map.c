@@ -137,7 +137,7 @@ static const char *why_invalid(const struct skep_obj_map *map)
 	return "the engine does not know its type, or not with these flags and sizes";
 }
 
-static const char *type_name(uint32_t type)
+const char *skep_load_map_type(uint32_t type)
 {
 	const char *name = skep_name(SKEP_NAME_MAP_TYPE, type);
 
@@ -161,9 +161,9 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 		if (!skep_feature_map_type(load->sys, map->type))
 			return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
 					 "%s: map '%s': there are no maps of its type here (%s)",
-					 file, map->name, type_name(map->type));
-		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %u)", file,
-				 map->name, why_invalid(map), map->type);
+					 file, map->name, skep_load_map_type(map->type));
+		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s' (%s): %s", file,
+				 map->name, skep_load_map_type(map->type), why_invalid(map));
 	case E2BIG:
 	case ENOMEM:
 		if (map->type == BPF_MAP_TYPE_ARENA)
