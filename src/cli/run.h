@@ -20,6 +20,10 @@
 
 #define SKEP_RUN_ENGINES 2
 
+struct run_pairs {
+	SKEP_VEC(char *) v;
+};
+
 struct run_opts {
 	const char *file;
 	char **command; /* NULL-terminated, or NULL */
@@ -34,7 +38,8 @@ struct run_opts {
 	struct skep_iter_opts iter;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
 	int inject_cmd, inject_nth, inject_errno, inject_times; /* inject_nth 0: none */
-	SKEP_VEC(char *) sets; /* "NAME=VALUE", borrowed from argv */
+	/* Each "NAME=VALUE", borrowed from argv. */
+	struct run_pairs sets, attaches, entries;
 	const char *ignore; /* comma-separated fields that --engine both does not compare */
 };
 
@@ -101,6 +106,7 @@ struct run {
 
 /* Reads the command line.  0: go on, else 1 + exit status. */
 int run_parse(struct run *run, int argc, char **argv);
+void run_opts_deinit(struct run_opts *o);
 
 /* run_engine.c: making, loading, attaching. */
 int run_engines_create(struct run *run, struct skep_err *err);

@@ -131,12 +131,36 @@ static const char *set_iter(struct run_opts *o, void *field, const char *arg)
 	return NULL;
 }
 
+/* One more NAME=VALUE. */
+static const char *add_pair(void *field, const char *arg, const char *usage)
+{
+	struct run_pairs *pairs = field;
+
+	if (!strchr(arg, '=') || arg[0] == '=')
+		return usage;
+	return skep_vec_push(&pairs->v, (char *)arg) ? "out of memory" : NULL;
+}
+
 static const char *add_set(struct run_opts *o, void *field, const char *arg)
 {
-	(void)field;
-	if (!strchr(arg, '='))
-		return "--set takes NAME=VALUE";
-	return skep_vec_push(&o->sets, (char *)arg) ? "out of memory" : NULL;
+	(void)o;
+	return add_pair(field, arg, "--set takes NAME=VALUE");
+}
+
+static const char *add_attach(struct run_opts *o, void *field, const char *arg)
+{
+	(void)o;
+	return add_pair(field, arg, "--attach takes PROGRAM=SECTION");
+}
+
+static const char *add_entries(struct run_opts *o, void *field, const char *arg)
+{
+	static const char usage[] = "--max-entries takes MAP=N, a number from 1 to 4294967295";
+	const char *value = strchr(arg, '=');
+	uint64_t n;
+
+	(void)o;
+	return value && get_number(value + 1, UINT32_MAX, &n) ? add_pair(field, arg, usage) : usage;
 }
 
 static const char *set_inject(struct run_opts *o, void *field, const char *arg)
@@ -286,4 +310,11 @@ int run_parse(struct run *run, int argc, char **argv)
 	o->file = argv[optind];
 	wrong = check(o);
 	return wrong ? 1 + skep_cli_usage(run->cli, "%s", wrong) : 0;
+}
+
+void run_opts_deinit(struct run_opts *o)
+{
+	skep_vec_deinit(&o->sets.v);
+	skep_vec_deinit(&o->attaches.v);
+	skep_vec_deinit(&o->entries.v);
 }

@@ -149,8 +149,9 @@ int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, stru
 	if (a->def->args && !a->args[0])
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "program '%s': SEC(\"%s\") does not say where to attach; "
-				 "write SEC(\"%s/%s\")",
-				 a->prog, a->def->sec, a->def->sec, a->def->args);
+				 "write SEC(\"%s/%s\"), or --attach %s=%s/...",
+				 a->prog, a->def->sec, a->def->sec, a->def->args, a->prog,
+				 a->def->sec);
 	ret = a->def->attach(a, links, err);
 	if (ret < 0)
 		close_from(links, before, a->sys);

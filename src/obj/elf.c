@@ -303,30 +303,15 @@ static void set_program(struct skep_obj *obj, struct skep_obj_func *func)
 	struct skep_err err = SKEP_ERR_INIT;
 	const char *sec = func->sec;
 
-	/* "?tracepoint/...": libbpf's mark for what is loaded only when asked for. */
-	func->autoload = *sec != '?';
-	if (*sec == '?')
-		sec++;
-	func->event = skep_event_find(sec, &func->args, &err);
-	if (!func->event) {
-		func->autoload = false;
-		func->args = "";
+	func->args = "";
+	if (skep_obj_use_section(obj, func, sec, &err) < 0)
 		skep_warn(obj->log, "%s: program '%s' is skipped: %s", obj->name, func->name,
 			  err.msg);
-	} else {
-		func->prog_type = func->event->prog_type;
-		func->attach_type = func->event->attach_type;
-		if (func->event->flags & SKEP_EV_SLEEPABLE)
-			func->prog_flags |= BPF_F_SLEEPABLE;
-		if (func->event->flags & SKEP_EV_FRAGS)
-			func->prog_flags |= BPF_F_XDP_HAS_FRAGS;
-		func->args = skep_arena_strdup(&obj->arena, func->args);
-		if (skep_event_is_old(func->event, sec))
-			skep_info(obj->log,
-				  "%s: program '%s': SEC(\"%s\") is a name of libbpf before 1.0, "
-				  "which now wants SEC(\"%s\")",
-				  obj->name, func->name, sec, modern_name(func->event));
-	}
+	else if (skep_event_is_old(func->event, sec))
+		skep_info(obj->log,
+			  "%s: program '%s': SEC(\"%s\") is a name of libbpf before 1.0, "
+			  "which now wants SEC(\"%s\")",
+			  obj->name, func->name, sec + (sec[0] == '?'), modern_name(func->event));
 	skep_err_deinit(&err);
 }
 

@@ -119,7 +119,7 @@ static const char *why_invalid(const struct skep_obj_map *map)
 
 	if (!map->max_entries && map->type != BPF_MAP_TYPE_SK_STORAGE &&
 	    map->type != BPF_MAP_TYPE_TASK_STORAGE && map->type != BPF_MAP_TYPE_INODE_STORAGE)
-		return "max_entries is 0; give it __uint(max_entries, ...)";
+		return "max_entries is 0; give it __uint(max_entries, ...), or --max-entries MAP=N";
 	if (map->type == BPF_MAP_TYPE_ARENA && !(map->flags & BPF_F_MMAPABLE))
 		return "an arena needs __uint(map_flags, BPF_F_MMAPABLE)";
 	if (map->type == BPF_MAP_TYPE_ARENA)
