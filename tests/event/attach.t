@@ -4,7 +4,9 @@
 # same file runs on the machine's own kernel and in the guests:
 # scripts/guest 6.12 -- env SKEP=build/skep tests/event/attach.t
 import glob
+import signal
 import sys
+import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
 from skeptest import *  # noqa: E402
