@@ -50,7 +50,7 @@ enum skep_event_kind {
 	SKEP_EVENT_PACKETS,
 	/* Not an event: a text to read(), a line a kernel function that can be probed. */
 	SKEP_EVENT_FUNCTIONS,
-	/* What goes into or out of a device, for a tc program: runs while open.  For want of tcx. */
+	/* For want of tcx: what goes into or out of a device, for a tc program; runs while open. */
 	SKEP_EVENT_TC,
 };
 

@@ -105,8 +105,10 @@ p = started(obj)
 os.kill(p.pid, signal.SIGKILL)
 p.communicate()
 gone("in somebody's qdisc")
-subprocess.run("tc filter add dev lo ingress protocol all matchall action ok", shell=True)
+subprocess.run("tc filter add dev lo ingress protocol all bpf bytecode '1,6 0 0 4294967295' "
+               "classid 1:1", shell=True)
 before = tc_state()
+ok("classid" in before or "flowid" in before, "clsact: somebody's filter is there", before)
 counts(obj, {"inward": 6, "outward": 6}, "clsact: before others' filters", *UDP, options=WITHOUT)
 gone("beside somebody's filter")
 subprocess.run("tc qdisc del dev lo clsact; tc qdisc add dev lo ingress", shell=True)
@@ -116,6 +118,46 @@ ok("knows no packets that leave" in err and "tc qdisc del" in err and got.get("i
    "clsact: an ingress qdisc in its place", err, got)
 gone("an ingress qdisc")
 subprocess.run("tc qdisc del dev lo ingress", shell=True)
+
+
+# XDP in the mode asked for.  lo has no driver with XDP, veth has one.
+def xdp_mode(dev, mode, obj):
+    p = subprocess.Popen([SKEP, "run", "--engine", "kernel", "--dev", dev, "--xdp-mode", mode, obj],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env("root"))
+    shown = ""
+    while p.poll() is None and "xdp" not in shown:
+        shown = subprocess.run(["ip", "link", "show", dev], capture_output=True, text=True).stdout
+        time.sleep(0.05)
+    p.send_signal(signal.SIGINT)
+    said = p.communicate()[0].decode()
+    return p.returncode, set(shown.split()) & {"xdp", "xdpgeneric", "xdpoffload"}, said
+
+
+obj = build("xdp", [("seen", "xdp", 2)])
+# No map: a device that runs programs itself need not keep maps.
+bare = build("bare", 'SEC("xdp") int bare(void *ctx) { return 2; }\n')
+status, shown, said = xdp_mode("lo", "generic", obj)
+is_((status, shown), (0, {"xdpgeneric"}), "xdp: generic mode on lo", said)
+counts(obj, {"seen": 6}, "xdp: generic mode", *UDP, options=LO + ("--xdp-mode", "generic"))
+status, shown, said = xdp_mode("lo", "native", obj)
+ok(status == 4 and not shown and "'prog_seen': xdp on lo: its driver has no XDP" in said
+   and "--xdp-mode generic works" in said, "xdp: native mode on lo is refused", said)
+status, shown, said = xdp_mode("lo", "offload", bare)
+ok(status == 4 and not shown and "program 'bare': the network device does not run programs" in said,
+   "xdp: lo runs no programs itself", said)
+status, shown, said = xdp_mode("lo", "offload", obj)
+ok(status == 4 and not shown and "map '.bss': the device that is to run the program" in said,
+   "xdp: lo keeps no maps itself", said)
+said = skep(["run", "--engine", "kernel", "--log-bpf", *LO, "--xdp-mode", "offload", bare])[2]
+ok("prog_ifindex=1" in said, "xdp: offload loads the program for the device", said)
+if subprocess.run("ip link add xleft type veth peer name xright && ip link set xleft up && "
+                  "ip link set xright up", shell=True, capture_output=True).returncode:
+    skip("xdp: native mode", "no veth devices")
+else:
+    for mode, want in (("native", "xdp"), ("generic", "xdpgeneric")):
+        status, shown, said = xdp_mode("xleft", mode, obj)
+        is_((status, shown), (0, {want}), f"xdp: {mode} mode on veth", said)
+    subprocess.run("ip link del xleft", shell=True)
 
 
 def make_netkit(name):
