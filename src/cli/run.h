@@ -34,6 +34,7 @@ struct run_opts {
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	const char *btf; /* file whose types CO-RE goes by, NULL: the kernel's */
+	uint32_t xdp_mode; /* XDP_FLAGS_*_MODE, 0: the best there is */
 	uint64_t frequency, period;
 	struct skep_iter_opts iter;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;

@@ -5,10 +5,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/if_link.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
 
 struct row {
 	const char *name, *arg, *help; /* arg NULL: takes none; help NULL: for tests */
@@ -141,6 +144,27 @@ static const char *add_pair(void *field, const char *arg, const char *usage)
 	return skep_vec_push(&pairs->v, (char *)arg) ? "out of memory" : NULL;
 }
 
+static const char *set_xdp_mode(struct run_opts *o, void *field, const char *arg)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} modes[] = {
+		{"native", XDP_FLAGS_DRV_MODE},
+		{"generic", XDP_FLAGS_SKB_MODE},
+		{"offload", XDP_FLAGS_HW_MODE},
+	};
+	size_t i;
+
+	(void)o;
+	for (i = 0; i < SKEP_ARRAY_SIZE(modes); i++)
+		if (!strcmp(arg, modes[i].name)) {
+			*(uint32_t *)field = modes[i].flag;
+			return NULL;
+		}
+	return "--xdp-mode is native, generic or offload";
+}
+
 static const char *add_set(struct run_opts *o, void *field, const char *arg)
 {
 	(void)o;
@@ -236,6 +260,8 @@ static const char *check(const struct run_opts *o)
 		return "--pcap-out needs --pcap";
 	if (o->pcap && (o->dev || o->command || o->pid))
 		return "--pcap feeds the programs by itself: no --dev, -p or command with it";
+	if (o->xdp_mode && !o->dev)
+		return "--xdp-mode needs --dev";
 	if (o->frequency && o->period)
 		return "either --frequency or --period";
 	if (o->pid && o->command)

@@ -85,6 +85,7 @@ struct skep_attach {
 	 */
 	bool filtered;
 	int ifindex; /* xdp, tc; 0: not given */
+	uint32_t xdp_mode; /* XDP_FLAGS_DRV_MODE, _SKB_MODE or _HW_MODE; 0: the best there is */
 	const char *perf; /* perf_event: what counts, "page-faults"; NULL: "cpu-clock" */
 	uint64_t frequency; /* perf_event: samples a second; 0: the default (99) */
 	uint64_t period; /* perf_event: a sample each so many, instead of a frequency; 0: none */

@@ -67,8 +67,13 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 
 uint32_t skep_event_attach_type(const struct skep_event_def *def, struct skep_ktypes *kt)
 {
-	if (def->attach_type != BPF_TRACE_KPROBE_MULTI || skep_ktypes_open(kt, NULL) < 0 ||
-	    skep_btf_find(kt->kernel, "register_fprobe_ips", BTF_KIND_FUNC, 0) > 0)
+	const char *func = def->attach_type == BPF_TRACE_KPROBE_MULTI ? "register_fprobe_ips"
+			   : def->attach_type == BPF_TRACE_UPROBE_MULTI
+				   ? "bpf_uprobe_multi_link_attach"
+				   : NULL;
+
+	if (!func || skep_ktypes_open(kt, NULL) < 0 ||
+	    skep_btf_find(kt->kernel, func, BTF_KIND_FUNC, 0) > 0)
 		return def->attach_type;
 	return 0;
 }

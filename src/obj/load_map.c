@@ -94,6 +94,7 @@ static int try_create(struct skep_load *load, const struct skep_obj_map *map, in
 	attr.map_flags = map->flags;
 	attr.numa_node = map->numa_node;
 	attr.map_extra = map->extra;
+	attr.map_ifindex = (uint32_t)load->opts.offload;
 	if (inner_fd >= 0)
 		attr.inner_map_fd = (uint32_t)inner_fd;
 	if (map->kind != SKEP_OBJ_MAP_PLAIN && load->drop & SKEP_DROP_MMAP)
@@ -149,6 +150,11 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 {
 	const char *why = load->sys->why, *file = load->obj->name;
 
+	if (load->opts.offload && !*why && (ret == -EINVAL || ret == -EOPNOTSUPP))
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "%s: map '%s': the device that is to run the program itself "
+				 "keeps no such maps (%s)",
+				 file, map->name, skep_load_map_type(map->type));
 	switch (-ret) {
 	case EPERM:
 	case EACCES:

@@ -4,7 +4,9 @@
 # same file runs on the machine's own kernel and in the guests:
 # scripts/guest 6.12 -- env SKEP=build/skep tests/event/attach.t
 import glob
+import signal
 import sys
+import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
 from skeptest import *  # noqa: E402
@@ -161,9 +163,16 @@ obj = build("umulti", [("entry", f"uprobe.multi/{AT}:wor*", 0),
 if "bpf_uprobe_multi_link_attach" in KERNEL:
     counts(obj, {"entry": 15, "ret": 15}, "uprobe.multi", *CALLS)
 else:
-    skip("uprobe.multi", "this kernel has no uprobe.multi links")
-    status, got, err, _ = run(obj, "true")
-    ok(status == 4 and "Linux 6.6" in err, "uprobe.multi: says which kernel has it", err)
+    counts(obj, {"entry": 15, "ret": 15}, "uprobe.multi, one by one", *CALLS)
+    status, got, err, _ = run(obj, *CALLS)
+    ok(err.count("1 probes one by one") == 2, "uprobe.multi, one by one: says so", err)
+    slept = build("slept", [("entry", f"uprobe.multi.s/{AT}:work", 0),
+                            ("by", f"uprobe.multi/{AT}:work", 0)])
+    counts(slept, {"entry": 15, "by": 15}, "uprobe.multi.s, one by one", *CALLS)
+    many = build("many", [("x", "uprobe.multi/libc.so.6:*", 0)])
+    status, got, err, _ = run(many, "true")
+    ok(status == 4 and "came with 6.6" in err and "narrower" in err,
+       "uprobe.multi, one by one: how many at most", status, err)
 obj = build("usession", [("both", f"uprobe.session/{AT}:work", 0)])
 if "bpf_uprobe_multi_link_attach" in KERNEL and \
         tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 13):
