@@ -2,8 +2,8 @@
 /*
  * What skep hands to the kernel for an object, in the words of oracle.c, for
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
- * map it refuses (0 entries: the tool sets them before loading) becomes a
- * placeholder.  With -q nothing is printed: bench/run's job "corpus"; with -n
+ * map whose size the tool sets before loading gets TOOLS_ENTRIES and TOOLS_STACK,
+ * and one that it refuses all the same becomes a placeholder.  With -q nothing is printed: bench/run's job "corpus"; with -n
  * nothing is attached; with
  * -b FILE neither, and the objects are relocated for the kernel of that BTF.  XDP
  * programs go to $CORPUS_DEVICE.  With
@@ -27,6 +27,9 @@
 #include "old.h"
 #include "sys/sys.h"
 
+#define TOOLS_ENTRIES 64
+#define TOOLS_STACK   (127 * 8) /* bytes: the kernel's own limit of depth */
+
 struct lenient {
 	struct skep_sys sys;
 	struct skep_sys_ops ops;
@@ -38,6 +41,15 @@ static int lenient_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsi
 	struct lenient *l = (struct lenient *)sys;
 	int ret = l->inner->ops->bpf(l->inner, cmd, attr, size);
 
+	if (ret == -EINVAL && cmd == BPF_MAP_CREATE && (!attr->max_entries || !attr->value_size)) {
+		union bpf_attr sized = *attr;
+
+		if (!sized.max_entries)
+			sized.max_entries = TOOLS_ENTRIES;
+		if (sized.map_type == BPF_MAP_TYPE_STACK_TRACE && !sized.value_size)
+			sized.value_size = TOOLS_STACK;
+		ret = l->inner->ops->bpf(l->inner, cmd, &sized, size);
+	}
 	memcpy(sys->why, l->inner->why, sizeof(sys->why));
 	if (ret >= 0)
 		return ret;

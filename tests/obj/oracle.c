@@ -4,7 +4,8 @@
  *
  * libbpf calls bpf(2) through syscall(3); the definition here comes first, so
  * that every call passes by.  Each program's instructions are printed as the
- * kernel gets them, with map descriptors replaced by the maps' names.  What
+ * kernel gets them, with map descriptors replaced by the maps' names.  Maps whose
+ * size the tool sets before loading get TOOLS_ENTRIES and TOOLS_STACK.  What
  * this kernel refuses (no kprobes, say) gets a placeholder descriptor and a
  * line that says so: the other programs shall be seen too.  With -q nothing
  * is printed or replaced: the peer of the benchmark; with -n nothing is attached;
@@ -25,6 +26,9 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define TOOLS_ENTRIES 64 /* as in loader.c */
+#define TOOLS_STACK   (127 * 8)
 
 static struct bpf_object *object;
 static bool quiet;
@@ -120,6 +124,17 @@ long syscall(long nr, ...)
 	if (nr != SYS_bpf || quiet || !object)
 		return ret;
 	if (a[0] == BPF_MAP_CREATE) {
+		union bpf_attr sized = {0};
+
+		memcpy(&sized, (void *)a[1],
+		       (size_t)a[2] < sizeof(sized) ? (size_t)a[2] : sizeof(sized));
+		if (ret < 0 && err == EINVAL && *sized.map_name) {
+			if (!sized.max_entries)
+				sized.max_entries = TOOLS_ENTRIES;
+			if (sized.map_type == BPF_MAP_TYPE_STACK_TRACE && !sized.value_size)
+				sized.value_size = TOOLS_STACK;
+			ret = next(nr, a[0], &sized, a[2], a[3], a[4], a[5]);
+		}
 		ret = on_map(ret, (const union bpf_attr *)a[1]);
 	} else if (a[0] == BPF_PROG_LOAD) {
 		const union bpf_attr *attr = (const union bpf_attr *)a[1];
