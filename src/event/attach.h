@@ -64,6 +64,8 @@ int skep_attach_with_cookie(const struct skep_attach *a, const struct skep_event
 			    uint64_t cookie, struct skep_links *links, const char *what,
 			    struct skep_err *err);
 
+#define ENOTSUPP 524 /* the kernel's own, unknown to strerror(3) */
+
 struct skep_link_create;
 /*
  * LINK_CREATE of @lc, its prog_fd filled in; appends the link.  @since: the

@@ -15,8 +15,6 @@
 #include "sys/feature.h"
 #include "sys/uapi.h"
 
-#define ENOTSUPP 524 /* the kernel's own, unknown to strerror(3) */
-
 int skep_attach_refused(const struct skep_attach *a, int ret, const char *what,
 			struct skep_err *err)
 {

@@ -98,7 +98,14 @@ int skep_attach_trace(const struct skep_attach *a, struct skep_links *links, str
 		return skep_fail(
 			err, SKEP_E_ATTACH, EBUSY,
 			"program '%s': %s: something else is attached there that cannot be "
-			"shared (fmod_ret, or a live patch)",
+			"shared (fmod_ret, or a live patch), or there is no place for it: the "
+			"function is not in /sys/kernel/tracing/available_filter_functions",
+			a->prog, what);
+	if (link == -ENOTSUPP)
+		return skep_fail(
+			err, SKEP_E_UNSUPPORTED, ENOTSUPP,
+			"program '%s': %s: this kernel's trampolines do not take the function: "
+			"before Linux 6.6 none with more than six arguments; a kprobe does",
 			a->prog, what);
 	return add_link(a, link, links, what, err);
 }

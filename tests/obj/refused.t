@@ -155,6 +155,7 @@ CASES = [
     ("tcx/ingress", "--dev lo --old", (LINK, 1, EINVAL), "that takes Linux 6.6 or newer, and", 4),
     ("pin", "--engine user -- true", None, "is not pinned: this engine's maps end with the process", 0),
     ("pin", "--pinned", (INFO, 1, EIO), "/bpf/kept is no map", 1),
+    ("tp_btf/sched_switch", "", (RAW_TP, 1, 524), "none with more than six arguments", 4),
     ("losses", "", (LOOKUP, 1, EIO), "the loss counters cannot be read: Input/output error", 1),
 ]
 subprocess.run(["cc", "-O1", "-g", "-w", "-o", f"{dir}/root/target",
