@@ -51,6 +51,7 @@ struct run_source {
 	struct skep_ring ring;
 	struct skep_perf perf;
 	uint64_t lost;
+	bool told; /* that its records have no type */
 	SKEP_VEC(char *) kept; /* --engine both: each record as JSON */
 };
 
