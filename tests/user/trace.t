@@ -380,6 +380,8 @@ def main():
             test_kill(200 if not prefix else 50)
             ok(not left(), 'no process is left', left())
     finally:
+        for pid, _ in left():
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(DIR)
     print(f'1..{count}')
     return failed != 0
