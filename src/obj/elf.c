@@ -253,18 +253,16 @@ static int find_functions(struct skep_elf *elf, struct skep_err *err)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' is in no section with instructions",
 					 elf->obj->name, sym->name);
+		/* Instructions have 31-bit numbers. */
 		if (!sym->size || sym->size % 8 || sym->value % 8 || sym->value > sec->size ||
-		    sym->size > sec->size - sym->value)
+		    sym->size > sec->size - sym->value ||
+		    (sym->value + sym->size) / 8 > INT32_MAX)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' at %llu, %llu bytes, does not lie in "
 					 "section '%s' of %llu bytes",
 					 elf->obj->name, sym->name, (unsigned long long)sym->value,
 					 (unsigned long long)sym->size, sec->name,
 					 (unsigned long long)sec->size);
-		if ((sym->value + sym->size) / 8 > INT32_MAX)
-			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
-					 "%s: function '%s' is too large", elf->obj->name,
-					 sym->name);
 		f = (struct skep_elf_func){sym->shndx, sym->value / 8, sym->size / 8, i};
 		if (skep_vec_push(&elf->funcs, f))
 			return skep_fail_nomem(err);
