@@ -161,20 +161,33 @@ class Elf:
 
 
     def types(self):
-        """Of its .BTF: (number, where it is, name, kind, members)."""
-        at = self.offset(".BTF")
-        hdr, type_off, type_len, str_off = struct.unpack_from("<IIII", self.data, at + 4)
-        strs, end = at + hdr + str_off, at + hdr + type_off + type_len
-        # Bytes behind the common 12, and for each member.
-        more = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
-                15: (0, 12), 17: (4, 0), 19: (0, 12)}
-        at, n = at + hdr + type_off, 1
-        while at < end:
-            name, info = struct.unpack_from("<II", self.data, at)
-            start, kind, vlen = strs + name, info >> 24 & 31, info & 0xffff
-            yield n, at, self.data[start:self.data.index(0, start)].decode(), kind, vlen
-            fixed, each = more.get(kind, (0, 0))
-            at, n = at + 12 + fixed + each * vlen, n + 1
+        return types(self.data, self.offset(".BTF"))
+
+
+def types(data, at):
+    """Of the BTF at an offset: (number, where it is, name, kind, members)."""
+    hdr, type_off, type_len, str_off = struct.unpack_from("<IIII", data, at + 4)
+    strs, end = at + hdr + str_off, at + hdr + type_off + type_len
+    # Bytes behind the common 12, and for each member.
+    more = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
+            15: (0, 12), 17: (4, 0), 19: (0, 12)}
+    at, n = at + hdr + type_off, 1
+    while at < end:
+        name, info = struct.unpack_from("<II", data, at)
+        start, kind, vlen = strs + name, info >> 24 & 31, info & 0xffff
+        yield n, at, data[start:data.index(0, start)].decode(), kind, vlen
+        fixed, each = more.get(kind, (0, 0))
+        at, n = at + 12 + fixed + each * vlen, n + 1
+
+
+def module_types(kernel, name):
+    """BTF of a module with one function, on top of @kernel's."""
+    nr = sum(1 for _ in types(kernel, 0)) + 1
+    strs, = struct.unpack_from("<I", kernel, 20)
+    names = name.encode() + b"\0"
+    body = struct.pack("<III", 0, 13 << 24, 0) + struct.pack("<III", strs, 12 << 24, nr)
+    return struct.pack("<HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(body), len(body),
+                       len(names)) + body + names
 
 
 TP = "tracepoint/syscalls/sys_enter_getpgid"
@@ -419,6 +432,11 @@ SEC("raw_tp/sys_enter") int prog(void *ctx)
 }
 """
 HIDE = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "-"]
+# A kernel whose table is not what its name says, as BTF of its own.
+OTHER_OPS = """
+struct tcp_congestion_ops { void (*init)(void *); char name[16]; } ops;
+struct bpf_struct_ops_tcp_congestion_ops { int refcnt; } value;
+"""
 count = bad = 0
 
 
@@ -542,6 +560,37 @@ with tempfile.TemporaryDirectory() as tmp:
         with open(path, "wb") as f:
             f.write(e.data)
         check(what, path, words)
+    # Types of a kernel made here: a folder that stands where the kernel shows its own.
+    btf = tmp + "/btf"
+    os.mkdir(btf)
+    MADE = ["unshare", "-m", "sh", "-c", f'mount --bind {btf} /sys/kernel/btf && exec "$@"', "-"]
+    compile_(OTHER_OPS, path)
+    with open(path, "rb") as f:
+        e = Elf(f.read())
+    with open(btf + "/vmlinux", "wb") as f:
+        f.write(e.data[e.offset(".BTF"):e.offset(".BTF") + e.size(".BTF")])
+    with open(path, "wb") as f:
+        f.write(ops)
+    check("a table that the kernel's value does not hold", path,
+          ["the kernel's struct bpf_struct_ops_tcp_congestion_ops holds no struct "
+           "tcp_congestion_ops"], before=MADE)
+    with open("/sys/kernel/btf/vmlinux", "rb") as f:
+        kernel = f.read()
+    with open(btf + "/vmlinux", "wb") as f:
+        f.write(kernel)
+    with open(btf + "/made", "wb") as f:
+        f.write(module_types(kernel, "made_function"))
+    with open(btf + "/broken", "w") as f:
+        f.write("no types")
+    for sec, words in (
+            ("fentry/made:made_function", ["SEC(\"fentry/made:made_function\"): the kernel engine "
+                                           "does not know the kernel's module 'made'"]),
+            ("fentry/made:made_functoin", ["the types of the module 'made' have no "
+                                           "'made_functoin'"]),
+            ("fentry/broken:made_function", ["no module 'broken' with types is loaded"])):
+        with open(path, "wb") as f:
+            f.write(prog.replace(PLACE.encode(), sec.encode().ljust(len(PLACE), b"\0")))
+        check(sec, path, words, before=MADE)
     compile_(HEAD + "int variable;" + PROG, path, "-g0")
     told("no types to print", [SKEP, "btf", "dump", "file", path],
          ["no .BTF section; compile with -g"])
