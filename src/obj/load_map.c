@@ -168,8 +168,8 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 			return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
 					 "%s: map '%s': there are no maps of its type here (%s)",
 					 file, map->name, type_name(map->type));
-		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %u)", file,
-				 map->name, why_invalid(map), map->type);
+		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %s)", file,
+				 map->name, why_invalid(map), type_name(map->type));
 	case E2BIG:
 	case ENOMEM:
 		if (map->type == BPF_MAP_TYPE_ARENA)
