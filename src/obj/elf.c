@@ -255,8 +255,7 @@ static int find_functions(struct skep_elf *elf, struct skep_err *err)
 					 elf->obj->name, sym->name);
 		/* Instructions have 31-bit numbers. */
 		if (!sym->size || sym->size % 8 || sym->value % 8 || sym->value > sec->size ||
-		    sym->size > sec->size - sym->value ||
-		    (sym->value + sym->size) / 8 > INT32_MAX)
+		    sym->size > sec->size - sym->value || (sym->value + sym->size) / 8 > INT32_MAX)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' at %llu, %llu bytes, does not lie in "
 					 "section '%s' of %llu bytes",

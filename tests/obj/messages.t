@@ -458,6 +458,13 @@ def told(what, argv, words, statuses=(1, 4)):
         print("#   " + r.stderr[-1500:].replace("\n", "\n#   "))
 
 
+def write_spoiled(data, spoil, path):
+    e = Elf(data)
+    spoil(e)
+    with open(path, "wb") as f:
+        f.write(e.data)
+
+
 def compile_(text, path, *options):
     subprocess.run(["clang", "-O2", "-g", "-w", "-target", "bpf", *options,
                     f"-I/usr/include/{os.uname().machine}-linux-gnu", "-xc", "-c", "-",
@@ -480,16 +487,10 @@ with tempfile.TemporaryDirectory() as tmp:
     if r.returncode:
         print("#   " + r.stderr.replace("\n", "\n#   "))
     for what, spoil, words in SPOILED:
-        e = Elf(whole)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(whole, spoil, path)
         check(what, path, words)
     for what, spoil, words in SPOILED_LINK:
-        e = Elf(whole)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(whole, spoil, path)
         told("link: " + what, [SKEP, "link", path, "-o", tmp + "/linked.o"], words)
     with open(path, "wb") as f:
         f.write(whole)
@@ -499,10 +500,8 @@ with tempfile.TemporaryDirectory() as tmp:
          ["the linked object cannot be written"])
     compile_(HEAD + "int variable = 7;" + PROG, path, "-g0")
     with open(path, "rb") as f:
-        e = Elf(f.read())
-    poke(lambda e: e.symbol("variable") + 8, "<Q", 1 << 20)(e)
-    with open(path, "wb") as f:
-        f.write(e.data)
+        bare = f.read()
+    write_spoiled(bare, poke(lambda e: e.symbol("variable") + 8, "<Q", 1 << 20), path)
     told("link: without types, a symbol beyond its section",
          [SKEP, "link", path, "-o", tmp + "/linked.o"],
          ["symbol 'variable' lies outside of section '.data'"])
@@ -531,10 +530,7 @@ with tempfile.TemporaryDirectory() as tmp:
     with open(path, "rb") as f:
         core = f.read()
     for what, spoil, words in SPOILED_CORE:
-        e = Elf(core)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(core, spoil, path)
         told(what, [SKEP, "run", "--engine", "kernel", path, "--", "true"], words, (0, 1, 4))
     with open(path, "wb") as f:
         f.write(core[:63])
@@ -555,10 +551,7 @@ with tempfile.TemporaryDirectory() as tmp:
     with open(path, "rb") as f:
         ops = f.read()
     for what, spoil, words in SPOILED_OPS:
-        e = Elf(ops)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(ops, spoil, path)
         check(what, path, words)
     # Types of a kernel made here: a folder that stands where the kernel shows its own.
     btf = tmp + "/btf"
