@@ -116,6 +116,11 @@ SOURCES = [
     ("a legacy map cut short",
      HEAD + 'struct { int type, key_size; } m SEC("maps") = { 1, 4 };' + PROG,
      ["map 'm' has 8 bytes in section 'maps'", "are 16"]),
+    ("a parameter of a remote control that is too small",
+     HEAD + 'struct { int type, key_size, value_size, max_entries, flags; } m '
+     'SEC("lirc_mode2/maps") = { 1, 4, 4, 1 }; char small = 3; '
+     'SEC("lirc_mode2") int prog(void *ctx) { return (int)(long)&small; }',
+     ["takes the value of 'small', which has no 4 bytes"]),
     ("a program of a million and one",
      HEAD + 'SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx) { '
      'asm volatile(".rept 1000001\\nr0 += 1\\n.endr" ::: "r0"); return 0; }',
@@ -271,6 +276,7 @@ SPOILED = [
     ("a 32-bit file", poke(lambda e: 4, "<B", 1), ["32-bit ELF file; BPF objects are 64-bit"]),
     ("a big-endian file", poke(lambda e: 5, "<B", 2), ["big-endian", "bpfel"]),
     ("a header cut short", cut(40), ["is not an ELF object"]),
+    ("a header cut short by one", cut(63), ["is not an ELF object"]),
     ("another machine", poke(lambda e: 18, "<H", 62), ["another kind of machine (ELF machine 62)"]),
     ("no section names", poke(lambda e: 62, "<H", 999), ["section 1 has no readable header or name"]),
     ("a name beyond the names", poke(lambda e: e.shoff + 64 * 3, "<I", 1 << 30),
