@@ -27,7 +27,6 @@
 #include "sys/uapi.h"
 
 #define MULTI_RETURN 1 /* BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN */
-#define MULTI_MAX    (1u << 20) /* functions of one link: the kernel's limit */
 #define SINGLE_MAX   256 /* functions probed one by one: two descriptors each */
 
 static bool is_pattern(const char *s)
@@ -44,12 +43,10 @@ static int by_name(const void *a, const void *b)
 static int read_functions(const struct skep_attach *a, struct skep_buf *text, struct skep_err *err)
 {
 	struct skep_event ev = {.kind = SKEP_EVENT_FUNCTIONS, .pid = -1, .cpu = -1};
-	int fd = skep_sys_event(a->sys, &ev), n;
+	int fd = skep_sys_event(a->sys, &ev), n = fd;
 	char chunk[16384];
 
-	if (fd < 0)
-		return skep_attach_refused(a, fd, "the list of functions that can be probed", err);
-	while ((n = skep_sys_read(a->sys, fd, chunk, sizeof(chunk))) > 0)
+	while (fd >= 0 && (n = skep_sys_read(a->sys, fd, chunk, sizeof(chunk))) > 0)
 		skep_buf_add(text, chunk, (size_t)n);
 	skep_sys_close(a->sys, fd);
 	if (n < 0)
@@ -183,10 +180,6 @@ static int attach_kprobe_multi(const struct skep_attach *a, bool ret_probe,
 				"program '%s': no function of the kernel that can be probed "
 				"matches '%s'",
 				a->prog, a->args);
-	else if (names.v.len > MULTI_MAX)
-		ret = skep_fail(err, SKEP_E_ATTACH, E2BIG,
-				"program '%s': '%s' matches %zu functions; one link takes %u",
-				a->prog, a->args, names.v.len, MULTI_MAX);
 	else
 		ret = link_functions(a, names.v.data, names.v.len, ret_probe, links, err);
 	skep_vec_deinit(&names.v);

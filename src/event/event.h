@@ -118,7 +118,7 @@ int skep_iter_read(struct skep_sys *sys, int link, void (*put)(void *ctx, const 
 		   void *ctx, struct skep_err *err);
 
 /*
- * The BTF type id a program of @def attaches to ("sched_switch" for
+ * The BTF type id a program of @def, with SKEP_EV_BTF_ID, attaches to ("sched_switch" for
  * "tp_btf/sched_switch"), looked up in @kernel.  > 0 or -errno.
  */
 int skep_event_btf_id(const struct skep_event_def *def, const char *args,

@@ -48,7 +48,7 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 	if (colon && (size_t)(colon - args) < sizeof(module))
 		memcpy(module, args, (size_t)(colon - args));
 	/* What is plainly wrong is told as for the kernel's own functions. */
-	if (!def->btf_prefix || !*func ||
+	if (!*func ||
 	    snprintf(name, sizeof(name), "%s%s", def->btf_prefix, func) >= (int)sizeof(name))
 		return skep_event_btf_id(def, func, kt->kernel, err);
 	id = skep_ktypes_find(kt, colon ? module : NULL, name, kind, &where, &index, err);
