@@ -38,10 +38,6 @@ static int attach_kprobe(const struct skep_attach *a, bool ret_probe, struct ske
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "program '%s': a %s is %s, as in \"%s/do_unlinkat\", not \"%s\"",
 				 a->prog, a->def->sec, a->def->args, a->def->sec, a->args);
-	if (ret_probe && offset)
-		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
-				 "program '%s': a return probe takes no offset (\"%s\")", a->prog,
-				 a->args);
 	return attach_function(a, func, offset, ret_probe, links, err);
 }
 

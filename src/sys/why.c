@@ -373,7 +373,12 @@ int skep_kernel_why_event(struct skep_kernel *k, const struct skep_event *ev, in
 	case -EILSEQ:
 	case -EADDRNOTAVAIL:
 	case -EIO:
-		if (ev->kind == SKEP_EVENT_KPROBE)
+		if (ev->kind == SKEP_EVENT_KPROBE && ev->kprobe.ret && ev->kprobe.offset)
+			skep_kernel_why(k,
+					"a return probe stands where its function begins, for the "
+					"kernel not at %s+%#llx; leave out the offset",
+					ev->kprobe.func, (unsigned long long)ev->kprobe.offset);
+		else if (ev->kind == SKEP_EVENT_KPROBE)
 			skep_kernel_why(k,
 					"the kernel lets nobody probe %s+%#llx: no instruction "
 					"starts there, or the function is one that probes need "

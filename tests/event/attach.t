@@ -68,6 +68,36 @@ def loads(obj):
     return r.returncode == 0
 
 
+def takes(kind, where):
+    """Whether this kernel takes a probe of tracefs there: it knows where instructions begin."""
+    there = f"{dir}/tracefs"
+    if not os.path.isdir(there):
+        os.mkdir(there)
+    # In a mount namespace of its own; nothing is enabled.
+    r = subprocess.run(["unshare", "-m", "sh", "-c", 'mount -t tracefs t "$1" && cd "$1" && '
+                        'echo "$2:skep_test/at $3" >>kprobe_events && '
+                        "echo -:skep_test/at >>kprobe_events", "-", there, kind, where],
+                       stderr=subprocess.DEVNULL)
+    return r.returncode == 0
+
+
+def offsets(function, kind):
+    """The first bytes of a function, one by one: counted if an instruction begins there."""
+    sec = {"p": "kprobe", "r": "kretprobe"}[kind]
+    at = range(1, 12)
+    obj = build(f"offset_{sec}", [(f"at{n}", f"{sec}/{function}+{n}", 0) for n in at])
+    good = [n for n in at if takes(kind, f"{function}+{n}")]
+    status, got, err, _ = run(obj, *CALLS)
+    is_({n: got.get(f"at{n}", 0) for n in at}, {n: 15 if n in good else 0 for n in at},
+        f"{sec}: at each offset where an instruction begins ({good})", err)
+    why = {"p": "lets nobody probe", "r": "begins, for the kernel not at"}[kind]
+    is_([n for n in at if re.search(rf"{why} {re.escape(function)}\+0x{n:x}\b", err)],
+        [n for n in at if n not in good], f"{sec}: a word about each other offset", err)
+    ok(len(good) < len(at), f"{sec}: some offsets are refused")
+    if kind == "p":
+        ok(good, "kprobe: some offsets are taken", err)
+
+
 CALLS = (target, "calls", "5", "2")  # 5 in each of three processes
 
 # Kernel functions.
@@ -77,10 +107,8 @@ obj = build("kprobe", [("entry", f"kprobe/{FUNC}", 0), ("ret", f"kretprobe/{FUNC
 typo = build("typo", [("x", "kprobe/do_unlinkatt", 0)])
 if os.path.exists("/sys/bus/event_source/devices/kprobe"):
     counts(obj, dict.fromkeys(("entry", "ret", "call", "back"), 15), "kprobe", *CALLS)
-    # Where an instruction begins, with and without endbr64: one of them, or two.
-    off = build("offset", [(f"at{n}", f"kprobe/{FUNC}+{n}", 0) for n in (4, 5, 9)])
-    status, got, err, _ = run(off, *CALLS)
-    ok(15 in got.values() and not set(got.values()) - {0, 15}, "kprobe: at an offset", got, err)
+    offsets(FUNC, "p")
+    offsets(FUNC, "r")
     status, got, err, _ = run(typo, "true")
     ok("no function 'do_unlinkatt'" in err and "did you mean do_unlinkat" in err,
        "kprobe: near names", err)
@@ -156,16 +184,23 @@ struct bpf_iter_meta { struct seq_file *seq; } __attribute__((preserve_access_in
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; }
 __attribute__((preserve_access_index));
 SEC("iter/task") int tasks(struct bpf_iter__task *ctx)
-{ static const char fmt[] = "pid %d\\n"; struct task_struct *t = ctx->task; __u64 arg;
-if (t) { arg = t->pid; bpf_seq_printf(ctx->meta->seq, fmt, sizeof(fmt), &arg, sizeof(arg)); }
-return 0; }
+{ static const char fmt[] = "%d %s\\n"; struct task_struct *t = ctx->task; __u64 args[2];
+if (t) { args[0] = t->pid; args[1] = (__u64)t->comm;
+bpf_seq_printf(ctx->meta->seq, fmt, sizeof(fmt), args, sizeof(args)); } return 0; }
 """)
-status, got, err, rows = run(obj)
-pids = [r["text"] for r in rows if r["type"] == "iter"]
-ok(status == 0 and f"pid {os.getpid()}" in pids and len(pids) > 5, "iter: walks all tasks", err)
+# In a namespace of processes of its own, who there is is known to the last one.
+alone = subprocess.run(
+    ["unshare", "-p", "-m", "--mount-proc", "--fork", "sh", "-c",
+     'sleep 60 & a=$!; sleep 61 & "$@"; kill $a $!', "-", SKEP, "run", "--engine", "kernel", obj],
+    capture_output=True, text=True, env=env("root"), timeout=120)
+told = [l.split() for l in alone.stdout.splitlines()]
+is_(sorted(name for pid, name in told), ["sh", "skep", "sleep", "sleep"],
+    "iter: each process of the namespace, once", alone.stderr)
+is_(len({pid for pid, name in told}), 4, "iter: each by its own number", told)
 status, out, err = skep(["run", "--engine", "kernel", "-p", str(os.getpid()), obj])
 if "bpf_iter_task_link_info" in KERNEL or "bpf_iter_attach_task" in KERNEL:
-    is_(out, f"pid {os.getpid()}\n", "iter: -p asks for one process", err)
+    with open("/proc/self/comm") as f:
+        is_(out, f"{os.getpid()} {f.read()}", "iter: -p asks for one process", err)
 else:
     skip("iter: -p", "this kernel's iterators take no parameters")
 

@@ -39,7 +39,6 @@ CASES = [
     ("fentry/" + "x" * 260, (), "too long"),
     ("kprobe/+4", (), "is FUNCTION[+OFFSET]"),
     ("kprobe/a+x", (), "is FUNCTION[+OFFSET]"),
-    ("kretprobe/do_exit+4", (), "a return probe takes no offset"),
     ("ksyscall/" + "x" * 260, (), "no system call has a name that long"),
     ("uprobe/target", (), "as in"),
     ("uprobe/./target:work+x", (), "as in"),

@@ -116,10 +116,12 @@ def unix_bytes():
     status, rows, own, err = run("unix_bytes", *python(
         "import socket\na,b=socket.socketpair()\n"
         "for n in (1,100,5000):\n a.sendall(b'x'*n);b.recv(n,socket.MSG_WAITALL)\n"
-        "b.close()\ntry: a.send(b'x')\nexcept BrokenPipeError: pass"))
+        "b.close()\ntry: a.send(b'x')\nexcept BrokenPipeError: pass\n"
+        "import os;print(os.getpid(),open('/proc/self/comm').read(),end='')"))
     is_(status, 0, "unix_bytes: exit status", err)
-    is_([v for k, v in elements(rows, "unix_sent")], [{"bytes": 5101, "calls": 4, "failed": 1}],
-        "unix_bytes: bytes, calls and failures", rows, err)
+    is_([(f"{k['pid']} {k['comm']}", v) for k, v in elements(rows, "unix_sent")],
+        [(l, {"bytes": 5101, "calls": 4, "failed": 1}) for l in own],
+        "unix_bytes: who sent, bytes, calls and failures", rows, err)
 
 
 def tcp_connects():
@@ -178,21 +180,60 @@ def writeback():
         sh(f"umount {there}; losetup -d {device}")
 
 
+SLOW_NS = 9_000_000  # of a made-up device's each request
+
+
+def slow_device():
+    """A device of memory whose requests take SLOW_NS or a little more: its name, or None."""
+    sh("modprobe configfs; mount -t configfs c /sys/kernel/config; modprobe null_blk nr_devices=0")
+    there = "/sys/kernel/config/nullb/skep"
+    before = set(os.listdir("/sys/block"))
+    try:
+        os.mkdir(there)
+        for name, value in (("irqmode", 2), ("completion_nsec", SLOW_NS), ("queue_mode", 2),
+                            ("size", 4), ("memory_backed", 0), ("power", 1)):
+            with open(f"{there}/{name}", "w") as f:
+                f.write(str(value))
+    except OSError:
+        return None
+    return "/dev/" + (set(os.listdir("/sys/block")) - before).pop()
+
+
 def block_latency():
     device, number = loop_device(f"{dir}/loop.img", 4)
     try:
-        def work():
-            done = sh(f"dd if=/dev/zero of={device} bs=4096 count=24 oflag=direct && "
-                      f"dd if={device} of=/dev/null bs=4096 count=16 iflag=direct")
-            ok(done.returncode == 0, "block_latency: 24 writes and 16 reads", done.stderr)
-
-        status, rows, err = observe("block_latency", 2, work, "--set", f"device={number}")
-        is_(status, 0, "block_latency: exit status", err)
-        slots = [(k, v) for k, v in elements(rows, "latency_us_hist") if v]
-        is_(sum(v for k, v in slots), 40, "block_latency: 40 requests in the histogram", rows, err)
-        is_(elements(rows, "issued"), [], "block_latency: none is left open")
+        measure_latency(device, number)
     finally:
         sh(f"losetup -d {device}")
+    device = slow_device()
+    if not device:
+        skip("block_latency: a device of known latency", "no null_blk that can be set up")
+        return
+    number = os.stat(device).st_rdev
+    slots = measure_latency(device, os.major(number) << 20 | os.minor(number))
+    first = (SLOW_NS // 1000).bit_length() - 1
+    # A busy machine may be late, never early.
+    is_([(k, v) for k, v in slots if k < first], [], f"block_latency: none below 2^{first} us")
+    ok(sum(v for k, v in slots if k <= first + 2) >= 20,
+       f"block_latency: most take less than 2^{first + 3} us", slots)
+    with open("/sys/kernel/config/nullb/skep/power", "w") as f:
+        f.write("0")
+    os.rmdir("/sys/kernel/config/nullb/skep")
+
+
+def measure_latency(device, number):
+    """The histogram's slots that are not empty: of 40 requests, each in exactly one."""
+    def work():
+        done = sh(f"dd if=/dev/zero of={device} bs=4096 count=24 oflag=direct && "
+                  f"dd if={device} of=/dev/null bs=4096 count=16 iflag=direct")
+        ok(done.returncode == 0, f"block_latency: 24 writes and 16 reads of {device}", done.stderr)
+
+    status, rows, err = observe("block_latency", 2, work, "--set", f"device={number}")
+    is_(status, 0, "block_latency: exit status", err)
+    slots = [(k, v) for k, v in elements(rows, "latency_us_hist") if v]
+    is_(sum(v for k, v in slots), 40, "block_latency: 40 requests in the histogram", rows, err)
+    is_(elements(rows, "issued"), [], "block_latency: none is left open")
+    return slots
 
 
 def execs():
@@ -226,23 +267,28 @@ def deny_open():
     for path in (secret, f"{dir}/open"):
         with open(path, "w") as f:
             f.write("text\n")
-    options = ("--set", f"inode={os.stat(secret).st_ino}")
-    flag = f"{dir}/stop"
-    # Somebody else, who must not be hindered: opens it all the time.
+    # Somebody else, who must not be hindered: opens it when told, between two of our refusals.
+    ask, told = f"{dir}/ask", f"{dir}/told"
+    os.mkfifo(ask)
+    os.mkfifo(told)
     other = subprocess.Popen(python(
-        "import os,time\nbad=0\n"
-        f"while not os.path.exists({flag!r}):\n"
-        f" try: open({secret!r}).close()\n"
-        " except OSError: bad+=1\n time.sleep(0.01)\nprint(bad)"), stdout=subprocess.PIPE, text=True)
+        f"ask=open({ask!r}); told=open({told!r}, 'w', buffering=1)\n"
+        "for line in ask:\n"
+        f" try: f=open({secret!r}); print(f.read().strip(), file=told)\n"
+        " except OSError as e: print(e.errno, file=told)"))
     status, rows, own, err = run("deny_open", *python(
-        "import os\nfor p in (%r, %r, %r):\n"
-        " try:\n  open(p).close(); print(0)\n except OSError as e: print(e.errno)" %
-        (secret, f"{dir}/open", secret)), options=options)
-    with open(flag, "w"):
-        pass
-    is_(other.communicate(timeout=60)[0], "0\n", "deny_open: others may")
-    is_(own, ["13", "0", "13"], "deny_open: EACCES for the one file only", err)
-    is_(variables(rows).get("denied"), 2, "deny_open: denied twice", rows, err)
+        f"ask=open({ask!r}, 'w', buffering=1); told=open({told!r})\n"
+        "def mine(p):\n"
+        " try: open(p).close(); print(0)\n"
+        " except OSError as e: print(e.errno)\n"
+        f"for i in range(3):\n mine({secret!r}); print('open', file=ask)\n"
+        f" print(told.readline().strip()); mine({f'{dir}/open'!r})\nmine({secret!r})"),
+        options=("--set", f"inode={os.stat(secret).st_ino}"))
+    other.kill()
+    other.wait()
+    is_(own, ["13", "text", "0"] * 3 + ["13"],
+        "deny_open: EACCES for the one file, while another process reads it", err)
+    is_(variables(rows).get("denied"), 4, "deny_open: denied as often as asked", rows, err)
     with open(secret) as f:
         is_(f.read(), "text\n", "deny_open: afterwards the file is open to all")
 

@@ -6,6 +6,9 @@ in scripts/check-guest only, or by hand.
 """
 import glob
 import os
+import pty
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +84,21 @@ def machine(p):
     return mine
 
 
+def type_at(fd, *steps):
+    """Types at a terminal what each of the @steps (pattern, keys) says once it saw the pattern."""
+    said, at = "", 0
+    for pattern, keys in (*steps, (None, "")):
+        while pattern is None or not re.search(pattern, said[at:]):
+            try:
+                got = os.read(fd, 1000).decode(errors="replace")
+            except OSError:  # nobody has it open any more
+                return said
+            said += got
+        at = len(said)
+        os.write(fd, keys.encode())
+    return said
+
+
 with tempfile.TemporaryDirectory() as tmp:
     env = dict(os.environ, TMPDIR=tmp, SKEP_GUEST_OUT=f"{tmp}/out")
 
@@ -111,15 +129,16 @@ with tempfile.TemporaryDirectory() as tmp:
                                    env=env))
     ok(status == 125 and "BUG: " in err, "an oops fails a command that succeeded", status, err)
 
-    p = guest("--shell", env=env)
-    said = ""
-    while "# " not in said:  # what is typed before the prompt is lost
-        c = p.stdout.read(1)
-        if not c:
-            break
-        said += c
-    status, out, err = ended(p, "uname -r\nexit 3\n")
-    ok(status == 3 and KERNEL + "." in out, "--shell: a shell that ends as told", status, out, err)
+    # On a terminal, where Ctrl-C is for the command in the guest.
+    us, them = pty.openpty()
+    p = subprocess.Popen([f"{TOP}/scripts/guest", KERNEL, "--shell"], cwd=TOP, env=env, stdin=them,
+                         stdout=them, stderr=them, start_new_session=True)
+    os.close(them)
+    said = type_at(us, ("# ", "uname -r; cat\n"), (r"\n%s\.\S+" % re.escape(KERNEL), "\x03"),
+                   ("# ", "echo $((40+2)); exit 3\n"))
+    status = p.wait(60)
+    ok(status == 3 and "42" in said, "--shell: a terminal, its Ctrl-C, a shell that ends as told",
+       status, said)
 
     p = guest("--", "sleep", "1000", env=env, start_new_session=True)
     mine = machine(p)
@@ -127,6 +146,12 @@ with tempfile.TemporaryDirectory() as tmp:
     status, out, err = ended(p)
     ok(mine and status == 130, "Ctrl-C ends it", mine, status, err)
     ok(not any(map(runs, mine)), "... with its guest", mine)
+
+    p = guest("--", "sleep", "1000", env=env)
+    mine = machine(p)
+    p.terminate()
+    status, out, err = ended(p)
+    ok(mine and status == 130 and not any(map(runs, mine)), "SIGTERM, too", mine, status, err)
 
     p = guest("--", "sleep", "1000", env=env)
     mine = machine(p)
@@ -142,5 +167,74 @@ with tempfile.TemporaryDirectory() as tmp:
 
     r = subprocess.run([f"{TOP}/scripts/guest", "5.4", "--", "true"], capture_output=True, text=True)
     ok(r.returncode == 125 and "known: 6.1, 6.12" in r.stderr, "an unknown kernel", r.stderr)
+
+    # A cache that cannot be filled: no boots from here on.
+    def fetch(**more):
+        r = subprocess.run([f"{TOP}/scripts/guest", "--fetch", KERNEL], capture_output=True,
+                           text=True, env=dict(env, **more))
+        return r.returncode, r.stdout, r.stderr
+
+    shutil.copy("/bin/true", f"{tmp}/file")
+    status, out, err = fetch(SKEP_GUEST_CACHE=f"{tmp}/file/cache")
+    ok(status == 125 and "SKEP_GUEST_CACHE" in err and "Traceback" not in err,
+       "a cache that cannot be", status, err)
+    os.mkdir(f"{tmp}/bin")
+    for name, does in (("apt-get", "echo no network >&2; exit 1"),
+                       ("apt-cache", f"echo ' Depends: linux-image-{KERNEL}.999-amd64'")):
+        with open(f"{tmp}/bin/{name}", "w") as f:
+            f.write(f"#!/bin/sh\n{does}\n")
+        os.chmod(f"{tmp}/bin/{name}", 0o755)
+    path = f"{tmp}/bin:{os.environ['PATH']}"
+    status, out, err = fetch(SKEP_GUEST_CACHE=f"{tmp}/cache", PATH=path)
+    ok(status == 125 and "could not fetch" in err and "no network" in err, "nothing to be had",
+       status, err)
+    old = f"{tmp}/cache/linux-image-{KERNEL}.1-amd64"
+    os.mkdir(old)
+    status, out, err = fetch(SKEP_GUEST_CACHE=f"{tmp}/cache", PATH=path)
+    ok(status == 0 and out.strip() == old and "fetched before" in err,
+       "no network, but a kernel from before", status, out, err)
+    with open(f"{tmp}/bin/apt-get", "w") as f:
+        f.write("#!/bin/sh\n[ $1 != download ] || echo half >$2.deb\n")
+    os.rmdir(old)
+    status, out, err = fetch(SKEP_GUEST_CACHE=f"{tmp}/cache", PATH=path)
+    ok(status == 125 and "could not fetch" in err and not os.listdir(f"{tmp}/cache"),
+       "a package that cannot be unpacked leaves nothing", status, err)
+
+    # What scripts/check-guest makes of results.
+    def table(**taps):
+        """Its status and words; @taps: KERNEL=text of x/t.t, or None: the kernel ended in it."""
+        shutil.rmtree(f"{tmp}/guest", ignore_errors=True)
+        for kernel, text in taps.items():
+            there = f"{tmp}/guest/{kernel}"
+            os.makedirs(there)
+            with open(f"{there}/x-t.t.root.tap", "w") as f:
+                f.write(text or "ok 1 - a\n")
+            if text:
+                with open(f"{there}/x-t.t.root.json", "w") as f:
+                    f.write('{"test": "x/t.t", "user": "root", "status": 0, "hung": %s, '
+                            '"seconds": 9}' % ("true" if "1.." not in text else "false"))
+        r = subprocess.run([f"{TOP}/scripts/check-guest", "--table"], capture_output=True,
+                           text=True, env=dict(env, BUILD=tmp))
+        return r.returncode, r.stdout + r.stderr
+
+    def three(host, old, new):
+        return table(**{"host": host, "6.1": old, "6.12": new})
+
+    ran, left_out = "ok 1 - a\n1..1\n", "ok 1 - a # SKIP no a here\n1..1\n"
+    status, out = three(left_out, ran, left_out)
+    ok(status == 0 and "6.12  x/t.t (root): a: no a here" in out, "a skip here and there", out)
+    status, out = three(left_out, left_out, left_out)
+    ok(status == 1 and "skipped on every kernel: x/t.t as root: a" in out,
+       "a skip everywhere is a failure", status, out)
+    status, out = three(ran, "1..0 # SKIP none\n", ran)
+    ok(status == 0, "a whole test skipped here and there", out)
+    status, out = three(*["1..0 # SKIP none\n"] * 3)
+    ok(status == 1 and "x/t.t as root: all of it" in out, "... and everywhere", status, out)
+    for bad, why in (("not ok 1 - a\n1..1\n", "failed"), ("ok 1 - a\n1..2\n", "planned 2, ran 1"),
+                     ("ok 1 - a\n", "hung: ended after 9 s"),
+                     (None, "was running when the kernel ended")):
+        status, out = three(ran, ran, bad)
+        ok(status == 1 and f": {why}" in out and "FAILED: 6.12" in out, f"a test that {why}",
+           status, out)
 print(f"1..{number}")
 sys.exit(bool(failed))

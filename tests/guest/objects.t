@@ -136,6 +136,8 @@ def relocate(pool, oracle, objects):
              for p in sorted(glob.glob(f"{CACHE}/linux-image-*/boot/vmlinux.btf"))}
     jobs = {kernel: [pool.submit(see, [loader, "-b", btf], objects) for loader in (LOADER, oracle)]
             for kernel, btf in stock.items()}
+    for kernel in ("6.1", "6.12"):
+        ok(kernel in stock, f"{kernel}: its types are here", f"scripts/guest --types {kernel}")
     for kernel, (ours, theirs) in jobs.items():
         equal, worse = 0, []
         for name, _ in objects:
