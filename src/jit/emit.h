@@ -106,6 +106,15 @@ static inline void skep_jit_byte(struct skep_jit *j, uint8_t b)
 		j->code[j->len++] = b;
 }
 
+/* The low @n bytes of @v, at most 8. */
+static inline void skep_jit_bytes(struct skep_jit *j, uint64_t v, unsigned int n)
+{
+	if (j->len + 8 > j->cap && !skep_jit_room(j))
+		return;
+	memcpy(j->code + j->len, &v, 8);
+	j->len += n;
+}
+
 static inline void skep_jit_u32(struct skep_jit *j, uint32_t v)
 {
 	if (j->len + 8 > j->cap && !skep_jit_room(j))
