@@ -53,14 +53,15 @@ static uint16_t number(struct values *v, enum how how, uint16_t a, uint16_t b, i
 	return v->nr++;
 }
 
+/* The first numbers stand for what the registers hold at the start of a block. */
 static void forget(struct values *v)
 {
 	unsigned int i;
 
-	v->nr = 0;
+	v->nr = 11;
 	v->nr_open = 0;
 	for (i = 0; i < 11; i++)
-		v->reg[i] = number(v, OPAQUE, 0, 0, 0);
+		v->reg[i] = (uint16_t)i;
 }
 
 /* A register that holds @value: @but only if there is no other; -1: none. */

@@ -137,7 +137,7 @@ static void before_call(struct x86 *x, uint8_t what)
 	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
 	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
 	move_frame(x, X_SUB, X_ADD, what);
-	if (x->may_goto && !(what & SKEP_VM_LEAF)) {
+	if (x->j->may_goto && !(what & SKEP_VM_LEAF)) {
 		skep_x86_frame_address(x);
 		x_rex(x->j, true, 0, 0, R11, false);
 		skep_jit_byte(x->j, 0xc7); /* mov qword, imm32 */
@@ -154,7 +154,7 @@ static void after_call(struct x86 *x, uint8_t what)
 	uint32_t slow, back;
 
 	move_frame(x, X_ADD, X_SUB, what);
-	if (!x->tails || (what & SKEP_VM_LEAF))
+	if (!x->j->tails || (what & SKEP_VM_LEAF))
 		return;
 	/* The callee may have ended as another program. */
 	slow = skep_x86_cold(x, COLD_ENTER, 0, false, &back);

@@ -39,7 +39,7 @@ struct x86 {
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
 	uint8_t here_save, here_frame; /* the same of the function that is emitted: leaves differ */
-	bool tails, bmi2, may_goto, packets;
+	bool bmi2;
 };
 
 typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t width);

@@ -525,24 +525,9 @@ static void cold_part(struct x86 *x)
 /* Which registers the program uses and whether it calls: the frame of its functions. */
 static void plan(struct x86 *x)
 {
-	const struct skep_vm_prog *prog = x->j->prog;
 	unsigned int pushes;
-	uint32_t i;
 
-	for (i = 0; i < prog->nr; i++) {
-		const struct skep_vm_insn *in = &prog->insns[i];
-
-		x->save |= saves(in);
-		if (in->op == SKEP_VM_OP_TAIL_CALL)
-			x->tails = true;
-		else if (in->op == SKEP_OP_MAY_GOTO)
-			x->may_goto = true;
-		else if (skep_jit_kind(in) == SKEP_KIND_LD_ABS ||
-			 skep_jit_kind(in) == SKEP_KIND_LD_IND)
-			x->packets = true;
-		else if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
-			i++;
-	}
+	x->save = x->j->named >> 6 & 15;
 	/* 48 bytes for r1 to r5 and one more; with the return address a multiple of 16. */
 	pushes = (unsigned int)__builtin_popcount(x->save);
 	x->frame = 48 + (pushes % 2 ? 0 : 8);
@@ -571,7 +556,7 @@ void skep_jit_emit(struct skep_jit *j)
 		}
 		zero_thunk(&x);
 	}
-	if (x.packets)
+	if (j->packets)
 		packet_thunk(&x);
 	body(&x);
 	cold_part(&x);
