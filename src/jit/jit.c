@@ -294,6 +294,7 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (j->len + page - 1) & ~(page - 1);
 	struct code *code = calloc(1, sizeof(*code) + prog->nr * sizeof(code->at[0]));
+	const void *at;
 	uint32_t i;
 
 	if (!code)
@@ -310,7 +311,9 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	code->nr = prog->nr;
 	for (i = 0; i < prog->nr; i++)
 		code->at[i] = j->label_at[prog->nr + i];
+	at = code->pages + j->enter;
 	code->native.run = run;
+	memcpy(&code->native.enter, &at, sizeof(at));
 	code->native.sites = j->nr_sites;
 	code->native.destroy = destroy;
 	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {

@@ -33,12 +33,12 @@ const char *skep_jit_arch(void)
 	return "x86-64";
 }
 
-/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
-static void stub(struct x86 *x)
+static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
+
+/* Both stubs have the same frame: rdi is the machine, rsi where r0 goes to. */
+static void stub_head(struct x86 *x)
 {
-	static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
 	struct skep_jit *j = x->j;
-	uint32_t leave = skep_jit_label(j);
 	int i;
 
 	x_endbr64(j);
@@ -47,15 +47,44 @@ static void stub(struct x86 *x)
 	x_push(j, RSI);
 	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
 	x_imm(j, true, X_SUB, RSP, 8);
-	j->stub_body = (uint32_t)j->len;
+	j->stub_body = (uint32_t)j->len - j->enter;
 	x_mov(j, true, VM, RDI);
-	x_mov(j, true, R11, RDX);
 	x_store(j, true, VM, AT(native_sp), RSP);
+}
+
+/* int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed. */
+static void enter_stub(struct x86 *x, uint32_t leave)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	j->enter = (uint32_t)j->len;
+	stub_head(x);
+	x_mov(j, true, skep_x86_map[1], RDX);
+	x_mov(j, true, skep_x86_map[2], RCX);
+	x_lea(j, RBP, VM, AT(stack) + (int32_t)sizeof(((struct skep_vm *)0)->stack));
+	for (i = 0; i < 10; i++)
+		if (i != 1 && i != 2)
+			x_const(j, skep_x86_map[i], 0);
+	x_call(j, skep_x86_entry(x, 0));
+	x_jmp(j, leave);
+}
+
+/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
+static void stub(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t leave = skep_jit_label(j), done = skep_jit_label(j);
+	int i;
+
+	stub_head(x);
+	x_mov(j, true, R11, RDX);
 	for (i = 0; i < 11; i++)
 		if (i != 2) /* rsi, the array's address, last */
 			x_load(j, true, skep_x86_map[i], RSI, i * 8);
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);
+	skep_jit_place(j, done);
 	x_load(j, true, RSI, RSP, 16);
 	x_store(j, true, RSI, 0, RAX);
 	x_const(j, RAX, 0);
@@ -72,6 +101,7 @@ static void stub(struct x86 *x)
 	x_load(j, true, RSP, VM, AT(native_sp));
 	x_const(j, RAX, 1);
 	x_jmp(j, leave);
+	enter_stub(x, done);
 }
 
 static const uint8_t volatile_regs[] = {RAX, RDI, RSI, RDX, RCX, R8};
@@ -540,7 +570,7 @@ void skep_jit_emit(struct skep_jit *j)
 	int i;
 
 	plan(&x);
-	j->slot = 0;
+	j->slot = j->enter = 0;
 	x.fail = skep_jit_label(j);
 	x.check[0] = skep_jit_label(j);
 	x.check[1] = skep_jit_label(j);
