@@ -33,7 +33,8 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_PROVE = 1 << 7, /* checked mode: no checks that cannot fail */
 	SKEP_JIT_PASS_GROUP = 1 << 8, /* checked mode: one check for neighbours */
 	SKEP_JIT_PASS_SELECT = 1 << 9, /* jumps over one result without a jump */
-	SKEP_JIT_PASS_ALL = (1 << 10) - 1,
+	SKEP_JIT_PASS_CONST = 1 << 10, /* what is known to be a constant; decided jumps */
+	SKEP_JIT_PASS_ALL = (1 << 11) - 1,
 };
 
 struct skep_jit_opts {

@@ -49,6 +49,7 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_ROL64] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_ROL32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOKUP] = SKEP_JIT_OTHER,
+	[SKEP_JIT_CONST] = SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
 };
 
@@ -282,19 +283,23 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 	}
 }
 
-/* The instruction of the block that put a 64-bit immediate into @reg for slot @i, or NULL. */
-static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg)
+/* The constant that the block puts into @reg for slot @i; 0: none is known. */
+static uint64_t constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg)
 {
 	while (!j->leader[i] && i-- > 0) {
 		const struct skep_vm_insn *in = &j->ir[i];
 		struct skep_jit_effect e = skep_jit_effect(j, in);
 
-		if (skep_jit_kind(in) == SKEP_KIND_LDDW && in->dst == reg)
-			return in;
-		if (e.def & bit(reg) || e.use == ALL_REGS)
-			return NULL;
+		if (e.use == ALL_REGS)
+			return 0;
+		if (!(e.def & bit(reg)))
+			continue;
+		if (skep_jit_kind(in) == SKEP_KIND_LDDW || in->op == SKEP_JIT_CONST ||
+		    in->op == SKEP_OP_MOV64_K)
+			return (uint64_t)in->imm;
+		return in->op == SKEP_OP_MOV32_K ? (uint32_t)in->imm : 0;
 	}
-	return NULL;
+	return 0;
 }
 
 static bool has_lookup(const struct skep_vm_prog *prog, uint64_t addr)
@@ -314,35 +319,40 @@ static void direct_lookups(struct skep_jit *j, const uint16_t *live)
 	uint32_t i;
 
 	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		const struct skep_vm_insn *in = &j->ir[i], *map;
+		const struct skep_vm_insn *in = &j->ir[i];
+		uint64_t map;
 
 		if (in->op != SKEP_OP_CALL || in->helper != lookup || (j->checked && !j->proof[i]))
 			continue;
 		map = constant_in(j, i, BPF_REG_1);
-		if (!map || !has_lookup(j->prog, (uint64_t)map->imm))
+		if (!has_lookup(j->prog, map))
 			continue;
-		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
+		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, (int64_t)map);
 		if (j->checked)
 			j->ir[i].off = skep_jit_live_out(j, live, i) & ARGS;
 	}
+}
+
+/* The slot of the function whose address is @addr; 0: none but the entry, which is no callback. */
+static uint32_t function_at(const struct skep_vm_prog *prog, uint64_t addr)
+{
+	uint64_t off = addr - (uintptr_t)prog->insns, i = off / sizeof(*prog->insns);
+
+	return i < prog->nr && off % sizeof(*prog->insns) == 0 && prog->is_func[i] ? (uint32_t)i : 0;
 }
 
 /* bpf_loop() with a callback that is known here calls it at once. */
 static void direct_loops(struct skep_jit *j)
 {
 	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
-	uint32_t i;
+	uint32_t i, func;
 
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		const struct skep_vm_insn *in = &j->ir[i], *func;
-
-		if (in->op != SKEP_OP_CALL || in->helper != loop)
+	for (i = 0; i < j->prog->nr; i++) {
+		if (j->ir[i].op != SKEP_OP_CALL || j->ir[i].helper != loop)
 			continue;
-		func = constant_in(j, i, BPF_REG_2);
-		if (func && func->op == SKEP_OP_LDDW_FUNC)
-			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0,
-					 (const struct skep_vm_insn *)(uintptr_t)func->imm -
-						 j->prog->insns);
+		func = function_at(j->prog, constant_in(j, i, BPF_REG_2));
+		if (func)
+			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0, func);
 	}
 }
 
@@ -398,6 +408,10 @@ int skep_jit_optimise(struct skep_jit *j)
 	if (!live)
 		return -1;
 	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0) {
+		free(live);
+		return -1;
+	}
+	if ((j->passes & SKEP_JIT_PASS_CONST) && skep_jit_constants(j) < 0) {
 		free(live);
 		return -1;
 	}

@@ -15,6 +15,7 @@ enum skep_jit_op {
 	SKEP_JIT_ROL32,
 	/* r0 = look-up of key r2 in the map whose address is imm; off: what of r1 to r5 is kept */
 	SKEP_JIT_LOOKUP,
+	SKEP_JIT_CONST, /* dst = imm, all 64 bits */
 	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
 	SKEP_JIT_OP_MAX,
 };
@@ -39,6 +40,9 @@ int skep_jit_optimise(struct skep_jit *j);
 
 /* value.c: addresses and rotations from what is known of registers in a block. */
 void skep_jit_values(struct skep_jit *j, const uint16_t *live);
+
+/* const.c: constants, decided jumps, code that is never reached.  0, or -1: out of memory. */
+int skep_jit_constants(struct skep_jit *j);
 
 /* range.c: sets j->proof.  0, or -1: out of memory. */
 int skep_jit_ranges(struct skep_jit *j);

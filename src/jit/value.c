@@ -284,6 +284,7 @@ static uint16_t result(struct values *v, const struct skep_vm_insn *in)
 
 	switch (in->op) {
 	case SKEP_OP_MOV64_K: return number(v, CONST, 0, 0, in->imm);
+	case SKEP_JIT_CONST: return number(v, CONST, 0, 0, in->imm);
 	case SKEP_OP_MOV32_K: return number(v, CONST, 0, 0, (uint32_t)in->imm);
 	case SKEP_OP_MOV64_X: return src;
 	case SKEP_OP_MOV32_X: return moved32(v, in->src);
@@ -324,7 +325,7 @@ static void step(struct values *v, uint32_t i)
 	    skep_jit_is_store(kind))
 		return;
 	if (kind == SKEP_KIND_ALU || kind == SKEP_KIND_LDDW || skep_jit_is_load(kind) ||
-	    in->op == SKEP_JIT_LEA || in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 ||
+	    in->op == SKEP_JIT_CONST || in->op == SKEP_JIT_LEA || in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 ||
 	    in->op == SKEP_JIT_ROL32)
 		v->reg[in->dst] = result(v, in);
 	else if (row && (kind == SKEP_KIND_ATOMIC || kind == SKEP_KIND_CMPXCHG))

@@ -25,6 +25,7 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_ROL64] = skep_x86_rotate64,
 	[SKEP_JIT_ROL32] = skep_x86_rotate32,
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
+	[SKEP_JIT_CONST] = skep_x86_LDDW,
 	[SKEP_JIT_LOOP] = skep_x86_loop,
 };
 
