@@ -13,8 +13,8 @@
 #include "jit/jit.h"
 #include "jit/opt.h"
 
-#define ALL_REGS 0x7ff
-#define ARGS	 0x3e /* r1 to r5 */
+#define ALL_REGS SKEP_JIT_ALL_REGS
+#define ARGS	 SKEP_JIT_ARGS
 
 const uint8_t skep_jit_kinds[SKEP_JIT_OP_MAX] = {
 #define SKEP_INSN(name, kind, ...) [SKEP_OP_##name] = SKEP_KIND_##kind,
@@ -49,6 +49,8 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_ROL64] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_ROL32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOKUP] = SKEP_JIT_OTHER,
+	[SKEP_JIT_LOOKUP_ROW] = SKEP_JIT_OTHER,
+	[SKEP_JIT_GET] = SKEP_JIT_OTHER,
 	[SKEP_JIT_CONST] = SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
 };
@@ -113,8 +115,10 @@ struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
 		return (struct skep_jit_effect){.use = bit(in->src) | bit((unsigned int)in->imm),
 						.def = bit(in->dst)};
 	case SKEP_JIT_LOOKUP:
+	case SKEP_JIT_LOOKUP_ROW:
 		return (struct skep_jit_effect){.use = bit(BPF_REG_2),
 						.def = j->checked ? 1 : ARGS | 1};
+	case SKEP_JIT_GET: return (struct skep_jit_effect){.def = j->checked ? 1 : ARGS | 1};
 	default: return (struct skep_jit_effect){.use = ALL_REGS};
 	}
 }
@@ -283,79 +287,6 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 	}
 }
 
-/* The constant that the block puts into @reg for slot @i; 0: none is known. */
-static uint64_t constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg)
-{
-	while (!j->leader[i] && i-- > 0) {
-		const struct skep_vm_insn *in = &j->ir[i];
-		struct skep_jit_effect e = skep_jit_effect(j, in);
-
-		if (e.use == ALL_REGS)
-			return 0;
-		if (!(e.def & bit(reg)))
-			continue;
-		if (skep_jit_kind(in) == SKEP_KIND_LDDW || in->op == SKEP_JIT_CONST ||
-		    in->op == SKEP_OP_MOV64_K)
-			return (uint64_t)in->imm;
-		return in->op == SKEP_OP_MOV32_K ? (uint32_t)in->imm : 0;
-	}
-	return 0;
-}
-
-static bool has_lookup(const struct skep_vm_prog *prog, uint64_t addr)
-{
-	uint32_t i;
-
-	for (i = 0; i < prog->nr_maps; i++)
-		if ((uintptr_t)prog->maps[i] == addr)
-			return prog->maps[i]->ops->lookup;
-	return false;
-}
-
-/* Look-ups in a map that is known here go to the map's own function. */
-static void direct_lookups(struct skep_jit *j, const uint16_t *live)
-{
-	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
-	uint32_t i;
-
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		const struct skep_vm_insn *in = &j->ir[i];
-		uint64_t map;
-
-		if (in->op != SKEP_OP_CALL || in->helper != lookup || (j->checked && !j->proof[i]))
-			continue;
-		map = constant_in(j, i, BPF_REG_1);
-		if (!has_lookup(j->prog, map))
-			continue;
-		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, (int64_t)map);
-		if (j->checked)
-			j->ir[i].off = skep_jit_live_out(j, live, i) & ARGS;
-	}
-}
-
-/* The slot of the function whose address is @addr; 0: none but the entry, which is no callback. */
-static uint32_t function_at(const struct skep_vm_prog *prog, uint64_t addr)
-{
-	uint64_t off = addr - (uintptr_t)prog->insns, i = off / sizeof(*prog->insns);
-
-	return i < prog->nr && off % sizeof(*prog->insns) == 0 && prog->is_func[i] ? (uint32_t)i : 0;
-}
-
-/* bpf_loop() with a callback that is known here calls it at once. */
-static void direct_loops(struct skep_jit *j)
-{
-	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
-	uint32_t i, func;
-
-	for (i = 0; i < j->prog->nr; i++) {
-		if (j->ir[i].op != SKEP_OP_CALL || j->ir[i].helper != loop)
-			continue;
-		func = function_at(j->prog, constant_in(j, i, BPF_REG_2));
-		if (func)
-			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0, func);
-	}
-}
-
 /* Computes @reg and nothing else, with one machine instruction that needs no scratch register. */
 static bool is_simple(const struct skep_vm_insn *in, uint8_t reg)
 {
@@ -401,17 +332,39 @@ static void find_selects(struct skep_jit *j)
 	}
 }
 
+/* What comes before registers' liveness is asked for. */
+static int prepare(struct skep_jit *j)
+{
+	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0)
+		return -1;
+	if ((j->passes & SKEP_JIT_PASS_CONST) && skep_jit_constants(j) < 0)
+		return -1;
+	return 0;
+}
+
+/* Results and stores that nobody reads. */
+static int drop_all(struct skep_jit *j, uint16_t *live)
+{
+	bool dropped = false;
+
+	if (j->passes & SKEP_JIT_PASS_DEAD) {
+		find_live(j, live);
+		drop_dead(j, live);
+	}
+	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j, &dropped) < 0)
+		return -1;
+	if (dropped && (j->passes & SKEP_JIT_PASS_DEAD)) {
+		find_live(j, live);
+		drop_dead(j, live);
+	}
+	return 0;
+}
+
 int skep_jit_optimise(struct skep_jit *j)
 {
 	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
 
-	if (!live)
-		return -1;
-	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0) {
-		free(live);
-		return -1;
-	}
-	if ((j->passes & SKEP_JIT_PASS_CONST) && skep_jit_constants(j) < 0) {
+	if (!live || prepare(j) < 0) {
 		free(live);
 		return -1;
 	}
@@ -421,16 +374,14 @@ int skep_jit_optimise(struct skep_jit *j)
 		fuse(j, live);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP))
 		skep_jit_values(j, live);
-	if (j->calls && (j->passes & SKEP_JIT_PASS_LOOKUP)) {
-		if (j->checked) /* it says what to keep: by what is read now */
+	if (j->calls) {
+		if (j->checked) /* look-ups say what to keep: by what is read now */
 			find_live(j, live);
-		direct_lookups(j, live);
+		skep_jit_calls(j, live);
 	}
-	if (j->calls && (j->passes & SKEP_JIT_PASS_LOOP))
-		direct_loops(j);
-	if (j->passes & SKEP_JIT_PASS_DEAD) {
-		find_live(j, live);
-		drop_dead(j, live);
+	if (drop_all(j, live) < 0) {
+		free(live);
+		return -1;
 	}
 	/* Blinded immediates need the scratch register. */
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)

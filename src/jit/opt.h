@@ -15,6 +15,8 @@ enum skep_jit_op {
 	SKEP_JIT_ROL32,
 	/* r0 = look-up of key r2 in the map whose address is imm; off: what of r1 to r5 is kept */
 	SKEP_JIT_LOOKUP,
+	SKEP_JIT_LOOKUP_ROW, /* the same, for a map whose values lie in a row */
+	SKEP_JIT_GET, /* r0 = what the helper at imm gives, inline */
 	SKEP_JIT_CONST, /* dst = imm, all 64 bits */
 	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
 	SKEP_JIT_OP_MAX,
@@ -29,6 +31,9 @@ enum skep_jit_op {
 #define SKEP_JIT_SCALE(s) ((unsigned int)(s) << 4)
 #define SKEP_JIT_NO_BASE  0x40
 
+#define SKEP_JIT_ALL_REGS 0x7ff
+#define SKEP_JIT_ARGS	  0x3e /* r1 to r5 */
+
 /* What an instruction reads, and which registers it leaves with values that do not depend on them.
  */
 struct skep_jit_effect {
@@ -41,8 +46,14 @@ int skep_jit_optimise(struct skep_jit *j);
 /* value.c: addresses and rotations from what is known of registers in a block. */
 void skep_jit_values(struct skep_jit *j, const uint16_t *live);
 
+/* call.c: calls that need no helper, or no call. */
+void skep_jit_calls(struct skep_jit *j, const uint16_t *live);
+
 /* const.c: constants, decided jumps, code that is never reached.  0, or -1: out of memory. */
 int skep_jit_constants(struct skep_jit *j);
+
+/* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
+int skep_jit_stack(struct skep_jit *j, bool *dropped);
 
 /* range.c: sets j->proof.  0, or -1: out of memory. */
 int skep_jit_ranges(struct skep_jit *j);

@@ -276,11 +276,14 @@ FN(lookup)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_map *m = (const struct skep_map *)(uintptr_t)in->imm;
+	skep_map_lookup_fn *fn = m->ops->lookup;
 
 	keep_args(x, in->off, true);
 	x_const(j, RDI, (uint64_t)in->imm);
 	x_load(j, false, RDX, VM, AT(cpu));
-	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
+	if (m->ops->own_lookup && m->ops->own_lookup(m))
+		fn = m->ops->own_lookup(m);
+	x_call_c(j, (const void *)(uintptr_t)fn);
 	keep_args(x, in->off, false);
 }
 

@@ -24,7 +24,16 @@ extern const uint8_t skep_x86_map[12];
 /* Where BPF's r6 to r9 live: the registers that a function saves if the program uses them. */
 extern const uint8_t skep_x86_saved[4];
 
-enum skep_x86_cold { COLD_CHECK, COLD_GROUP, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_ENTER };
+enum skep_x86_cold {
+	COLD_CHECK,
+	COLD_GROUP,
+	COLD_UNALIGNED,
+	COLD_DEPTH,
+	COLD_LIMIT,
+	COLD_ENTER,
+	COLD_NULL, /* r0 = 0 */
+	COLD_DIVISION, /* by 0 or -1, which stands in r11 */
+};
 
 /* What emitters share beside the buffer. */
 struct x86 {
@@ -49,7 +58,7 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 #include "isa/isa.def"
 /* And one for each operation of the machine and of the passes. */
 skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
-	skep_x86_rotate32, skep_x86_lookup, skep_x86_loop;
+	skep_x86_rotate32, skep_x86_lookup, skep_x86_lookup_row, skep_x86_get, skep_x86_loop;
 
 /* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
 void skep_x86_blind(struct x86 *x, int32_t imm);
@@ -57,6 +66,8 @@ void skep_x86_blind(struct x86 *x, int32_t imm);
 /* A label in the cold part for this instruction; *@back is where it comes back to. */
 uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
 		       uint32_t *back);
+/* @what: the `len` of a COLD_DIVISION. */
+void skep_x86_rare_division(struct x86 *x, uint32_t what);
 /* Counts @n instructions against the budget. */
 void skep_x86_charge(struct x86 *x, uint32_t n);
 /* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */

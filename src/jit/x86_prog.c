@@ -25,6 +25,8 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_ROL64] = skep_x86_rotate64,
 	[SKEP_JIT_ROL32] = skep_x86_rotate32,
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
+	[SKEP_JIT_LOOKUP_ROW] = skep_x86_lookup_row,
+	[SKEP_JIT_GET] = skep_x86_get,
 	[SKEP_JIT_CONST] = skep_x86_LDDW,
 	[SKEP_JIT_LOOP] = skep_x86_loop,
 };
@@ -546,6 +548,14 @@ static void cold_part(struct x86 *x)
 		case COLD_CHECK:
 		case COLD_GROUP: cold_check(x, &c); break;
 		case COLD_ENTER: cold_enter(x, &c); break;
+		case COLD_DIVISION:
+			skep_x86_rare_division(x, c.len);
+			x_jmp(x->j, c.back);
+			break;
+		case COLD_NULL:
+			x_const(x->j, RAX, 0);
+			x_jmp(x->j, c.back);
+			break;
 		case COLD_LIMIT: cold_refill(x, &c); break;
 		case COLD_DEPTH: cold_fail(x, &c, (const void *)(uintptr_t)too_deep); break;
 		case COLD_UNALIGNED: cold_fail(x, &c, (const void *)(uintptr_t)unaligned); break;

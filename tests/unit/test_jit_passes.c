@@ -288,6 +288,95 @@ static const struct test tests[] = {
 	  JUMP_K(BPF_JEQ, 0, 0, 1),
 	  LOAD(BPF_DW, 0, 0, 8),
 	  EXIT}},
+	{"look-up in an array without a call",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_INLINE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 3, 1, 16), STORE(BPF_W, 10, -4, 3), MAP(1), ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4), CALL(BPF_FUNC_map_lookup_elem), JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8), EXIT}},
+	{"the same without proof",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_INLINE | SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {LOAD(BPF_DW, 3, 1, 16), STORE(BPF_W, 10, -4, 3), MAP(1), ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4), CALL(BPF_FUNC_map_lookup_elem), JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8), ALU64(BPF_ADD, 0, 3), EXIT}},
+	{"helpers that ask the machine",
+	 SKEP_JIT_PASS_INLINE,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 6, 1, 0), CALL(BPF_FUNC_get_current_pid_tgid), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_smp_processor_id), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_attach_cookie), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_func_arg_cnt), ALU64(BPF_ADD, 0, 6), EXIT}},
+	{"helpers that ask the machine, without proof",
+	 SKEP_JIT_PASS_INLINE,
+	 true,
+	 SHORTER,
+	 {CALL(BPF_FUNC_get_current_pid_tgid), ALU64(BPF_MOV, 6, 0),
+	  CALL(BPF_FUNC_get_smp_processor_id), ALU64(BPF_ADD, 0, 6), LOAD(BPF_DW, 1, 1, 0),
+	  ALU64(BPF_XOR, 0, 1), EXIT}},
+	{"helpers that ask others",
+	 SKEP_JIT_PASS_INLINE,
+	 false,
+	 SAME,
+	 {CALL(BPF_FUNC_get_numa_node_id), ALU64_K(BPF_AND, 0, 0), EXIT}},
+	{"stores that nobody reads",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 0), STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 1, 8),
+	  STORE(BPF_DW, 10, -8, 3), LOAD(BPF_W, 0, 10, -4), STORE(BPF_W, 10, -16, 2), EXIT}},
+	{"stores that are read on one way",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), LOAD(BPF_DW, 3, 1, 16), STORE(BPF_DW, 10, -8, 2),
+	  JUMP_K(BPF_JSGT, 3, 5, 1), STORE(BPF_DW, 10, -8, 3), LOAD(BPF_B, 0, 10, -3), EXIT}},
+	{"stores that are read the next time",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64_K(BPF_MOV, 0, 0), ALU64_K(BPF_MOV, 3, 5),
+	  STORE(BPF_DW, 10, -8, 0), LOAD(BPF_DW, 4, 10, -8), ALU64(BPF_ADD, 0, 4),
+	  ALU64(BPF_ADD, 2, 0), STORE(BPF_DW, 10, -8, 2), ALU64_K(BPF_ADD, 3, -1),
+	  JUMP_K(BPF_JNE, 3, 0, -6), EXIT}},
+	{"half a word that is written over",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 1, 8),
+	  STORE(BPF_W, 10, -8, 3), LOAD(BPF_DW, 0, 10, -8), EXIT}},
+	{"stores that are read by another address",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64(BPF_MOV, 3, 10), STORE(BPF_DW, 10, -8, 2),
+	  LOAD(BPF_W, 0, 3, -8), EXIT}},
+	{"stores that a look-up reads",
+	 SKEP_JIT_PASS_STACK,
+	 true,
+	 SAME,
+	 {{BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0},
+	  MAP(1),
+	  ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4),
+	  CALL(BPF_FUNC_map_lookup_elem),
+	  ALU64_K(BPF_MOV, 0, 1),
+	  EXIT}},
+	{"division by a constant",
+	 SKEP_JIT_PASS_DIVIDE,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 0, 1, 0), LOAD(BPF_DW, 2, 1, 8), ALU64_K(BPF_DIV, 0, 7),
+	  ALU64_K(BPF_MOD, 2, 1000), ALU64(BPF_XOR, 0, 2), ALU32_K(BPF_MOD, 2, 13),
+	  ALU64(BPF_ADD, 0, 2), EXIT}},
+	{"division by a power of two",
+	 SKEP_JIT_PASS_DIVIDE,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_DIV, 0, 64), ALU32_K(BPF_MOD, 0, 8), EXIT}},
 	{"look-up with a bad key",
 	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_PROVE,
 	 true,
@@ -337,7 +426,7 @@ static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t se
 {
 	static const uint64_t edge[] = {
 		0, 1, 7, 56, 57, UINT64_MAX, 64, 0x8000000000000000ull, INT32_MIN, 12};
-	struct skep_vm_env env = {0};
+	struct skep_vm_env env = {.tgid = 77, .pid = -2, .cpu = 1, .cookie = 1ull << 40, .nr_args = 3};
 	static const struct skep_vm_env_ops ops;
 	uint64_t ctx[8];
 	struct skep_vm_run r = {.prog = prog, .env = &env, .ctx = ctx, .ctx_len = sizeof(ctx)};
@@ -346,6 +435,8 @@ static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t se
 	int i;
 
 	env.ops = &ops;
+	if (seed % 5 == 4)
+		r.env = NULL;
 	for (i = 0; i < 8; i++)
 		ctx[i] = i == 2 ? edge[seed % 10] : (seed + 1) * 0x9e3779b97f4a7c15ull >> i * 7;
 	skep_map_update(map, &key, ctx, 0, 0);
@@ -381,6 +472,62 @@ static void check(struct skep_vm *vm, const struct test *t)
 	skep_vm_prog_put(without);
 }
 
+/* A division of r0 by @by, of the operation @op and both widths, over inputs near its multiples. */
+static bool divides(struct skep_vm *vm, uint8_t op, int32_t by)
+{
+	static const uint64_t near[] = {0, 1, 2, 1u << 31, UINT32_MAX, 1ull << 63, UINT64_MAX};
+	struct bpf_insn insns[] = {LOAD(BPF_DW, 0, 1, 0), {(uint8_t)(op | BPF_K), 0, 0, 0, by},
+				   ALU64_K(BPF_MUL, 0, 1), EXIT};
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .trusted = true};
+	struct skep_vm_prog *prog[2] = {0};
+	uint64_t d = BPF_CLASS(op) == BPF_ALU64 ? (uint64_t)(int64_t)by : (uint32_t)by, r0[2] = {0};
+	bool good = true;
+	int i, k, delta;
+
+	for (i = 0; i < 2; i++)
+		if (skep_vm_prog_create(&prog[i], insns, 4, &o, NULL) < 0)
+			return false;
+	good &= skep_jit_compile(prog[1], NULL, NULL) == 0;
+	for (k = 0; k < 7 * 5 && good; k++) {
+		uint64_t n = d ? near[k / 5] / d * d : near[k / 5];
+
+		delta = k % 5 - 2;
+		n = delta == 2 ? near[k / 5] : n + (uint64_t)delta;
+		for (i = 0; i < 2; i++) {
+			struct skep_vm_run r = {.prog = prog[i], .ctx = &n, .ctx_len = sizeof(n)};
+
+			good &= skep_vm_run(vm, &r, &r0[i], NULL) == 0;
+		}
+		good &= r0[0] == r0[1];
+		if (!good)
+			printf("# %llu by %d, op %02x: %llu, not %llu\n", (unsigned long long)n, by,
+			       op, (unsigned long long)r0[1], (unsigned long long)r0[0]);
+	}
+	for (i = 0; i < 2; i++)
+		skep_vm_prog_put(prog[i]);
+	return good;
+}
+
+static void test_division(struct skep_vm *vm)
+{
+	static const uint8_t ops[] = {BPF_ALU64 | BPF_DIV, BPF_ALU64 | BPF_MOD, BPF_ALU | BPF_DIV,
+				      BPF_ALU | BPF_MOD};
+	uint32_t i, k, by = 0;
+	bool good = true;
+
+	for (i = 0; i < 3000 && good; i++) {
+		if (i < 300)
+			by = i; /* the small ones, */
+		else if (i < 364)
+			by = (1u << (i - 300) / 2) + (i % 2 ? 1 : UINT32_MAX); /* near powers of 2, */
+		else
+			by = by * 1664525 + 1013904223; /* and any */
+		for (k = 0; k < 4; k++)
+			good &= divides(vm, ops[k], (int32_t)by);
+	}
+	ok(good, "division by constants of all sizes");
+}
+
 int main(void)
 {
 	union bpf_attr attr = {
@@ -397,6 +544,7 @@ int main(void)
 		return 1;
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		check(vm, &tests[i]);
+	test_division(vm);
 	skep_vm_destroy(vm);
 	skep_map_put(map);
 	return done();
