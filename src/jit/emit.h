@@ -46,6 +46,12 @@ struct skep_jit_group {
 	bool member; /* the first of a group checks for this one */
 };
 
+/* Slots that are emitted one after the other. */
+struct skep_jit_block {
+	uint32_t start, end; /* end is exclusive */
+	uint32_t last; /* the slot of the last instruction */
+};
+
 struct skep_jit {
 	const struct skep_vm_prog *prog;
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
@@ -73,6 +79,8 @@ struct skep_jit {
 	uint8_t *proof;
 	struct skep_jit_group *group; /* checked mode, by slot */
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
+	struct skep_jit_block *blocks; /* all of the program, in the order to emit; NULL: of slots */
+	uint32_t nr_blocks;
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
 	/* What the architecture tells besides the code: */

@@ -272,11 +272,15 @@ void skep_jit_faulted(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_
 static bool register_faults(const struct skep_jit *j, struct code *code,
 			    const struct skep_vm_prog *prog)
 {
-	uint32_t *at = malloc(prog->nr * sizeof(*at));
+	struct skep_jit_block all = {.end = prog->nr}, *blocks = j->blocks ? j->blocks : &all;
+	uint32_t nr = j->blocks ? j->nr_blocks : 1, n = 0, b, i;
+	struct skep_fault_at *at = malloc(prog->nr * sizeof(*at));
 
 	if (!at)
 		return false;
-	memcpy(at, j->label_at, prog->nr * sizeof(*at));
+	for (b = 0; b < nr; b++)
+		for (i = blocks[b].start; i < blocks[b].end; i++)
+			at[n++] = (struct skep_fault_at){j->label_at[i], i};
 	code->fault = (struct skep_fault_code){
 		.start = (uintptr_t)code->pages,
 		.end = (uintptr_t)code->pages + code->len,
@@ -461,6 +465,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.proof);
 	free(j.group);
 	free(j.select);
+	free(j.blocks);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->gdb)

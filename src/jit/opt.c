@@ -368,7 +368,7 @@ int skep_jit_optimise(struct skep_jit *j)
 		free(live);
 		return -1;
 	}
-	if (j->passes & ~(unsigned int)SKEP_JIT_PASS_ALIGN)
+	if (j->passes & ~(unsigned int)(SKEP_JIT_PASS_ALIGN | SKEP_JIT_PASS_LAYOUT))
 		find_live(j, live);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE))
 		fuse(j, live);
@@ -387,5 +387,5 @@ int skep_jit_optimise(struct skep_jit *j)
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)
 		find_selects(j);
 	free(live);
-	return 0;
+	return j->loops && (j->passes & SKEP_JIT_PASS_LAYOUT) ? skep_jit_layout(j) : 0;
 }

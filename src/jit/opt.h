@@ -55,6 +55,9 @@ int skep_jit_constants(struct skep_jit *j);
 /* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
 int skep_jit_stack(struct skep_jit *j, bool *dropped);
 
+/* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
+int skep_jit_layout(struct skep_jit *j);
+
 /* range.c: sets j->proof.  0, or -1: out of memory. */
 int skep_jit_ranges(struct skep_jit *j);
 

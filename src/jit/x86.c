@@ -308,7 +308,10 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 {
 	if (x->into >= 0) /* cmov: what would have been jumped over was done */
 		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ 1), x->into, x->from);
-	else
+	else if (target(x, in) == x->next && in->off != 1) {
+		x->turned = true;
+		x_jcc(x->j, cc ^ 1, x->j->slot + 1);
+	} else
 		x_jcc(x->j, cc, target(x, in));
 }
 
@@ -369,7 +372,7 @@ FORMS(JSET, test_k(x, in, width), test_x(x, in, width))
 static void jump(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
 	charge_back(x, in);
-	if (in->off != 1)
+	if (target(x, in) != x->next)
 		x_jmp(x->j, target(x, in));
 }
 

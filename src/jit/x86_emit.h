@@ -44,6 +44,8 @@ struct x86 {
 	bool site_write[SKEP_VM_SITES];
 	unsigned int nr_sites, next_site;
 	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
+	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
+	bool turned; /* the jump at the current slot goes to what follows, by a jump to the next slot */
 	bool careful; /* each access is checked by itself */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */

@@ -245,16 +245,6 @@ static void function(struct x86 *x, uint32_t slot)
 		x_imm(j, true, X_SUB, RSP, x->here_frame);
 }
 
-/* True if what stands before @slot can run into it. */
-static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t before)
-{
-	const struct skep_vm_insn *in = &prog->insns[before];
-	bool ja = in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32;
-
-	/* A jump to what follows is no code. */
-	return slot && in->op != SKEP_OP_EXIT && (!ja || in->off == 1);
-}
-
 /* To the start of what the processor fetches at once. */
 static void align(struct skep_jit *j)
 {
@@ -313,14 +303,9 @@ static void emit_one(struct x86 *x)
 /*
  * Starts of loops; and inside of loops what is only jumped to, where padding costs no time.
  */
-static bool wants_alignment(const struct skep_jit *j, uint32_t slot, uint32_t before)
+static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 {
-	const struct skep_vm_insn *in = &j->ir[before];
-
-	if (j->leader[slot] & 2)
-		return true;
-	return (j->leader[slot] & 4) && (in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32) &&
-	       in->off != 1;
+	return (j->leader[slot] & 2) || ((j->leader[slot] & 4) && !falls);
 }
 
 /* The jump at the current slot and what it would jump over: that in r11, then a cmov. */
@@ -348,32 +333,65 @@ static void emit_select(struct x86 *x)
 	x->into = -1;
 }
 
-static void body(struct x86 *x)
+/* Emits the instruction at @i and says whether control may come out at its end. */
+static bool emit_slot(struct x86 *x, uint32_t i)
+{
+	struct skep_jit *j = x->j;
+	uint8_t kind = skep_jit_kind(&j->ir[i]);
+	uint32_t end;
+
+	skep_jit_place(j, i);
+	x->turned = false;
+	if (j->select[i]) {
+		emit_select(x);
+		for (end = i + j->select[i]; i < end;)
+			skep_jit_place(j, ++i);
+		return true;
+	}
+	emit_one(x);
+	if (kind == SKEP_KIND_LDDW)
+		skep_jit_place(j, i + 1);
+	return kind != SKEP_KIND_JA && kind != SKEP_KIND_EXIT && !x->turned;
+}
+
+/* Emits @block; the block at @next follows.  @falls: what stands before runs into it. */
+static bool emit_block(struct x86 *x, const struct skep_jit_block *block, uint32_t next, bool falls)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_vm_prog *prog = j->prog;
-	uint32_t i, end, before = 0;
+	uint32_t i, behind;
 
-	for (i = 0; i < prog->nr; before = i, i++) {
+	for (i = block->start; i < block->end; i = behind) {
 		j->slot = i;
-		if (i == 0 || prog->is_func[i]) {
-			if (falls_into(prog, i, before))
-				x_jmp(j, i);
+		behind = j->select[i] ? i + 1 + j->select[i] : skep_jit_next(j, i);
+		x->next = behind < block->end ? behind : next;
+		/* Functions begin with more than their first instruction. */
+		if (x->next < prog->nr && prog->is_func[x->next])
+			x->next = UINT32_MAX;
+		if (i == 0 || prog->is_func[i])
 			function(x, i);
-		}
-		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, before))
+		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, falls))
 			align(j);
-		skep_jit_place(j, i);
-		if (j->select[i]) {
-			emit_select(x);
-			for (end = i + j->select[i]; i < end;)
-				skep_jit_place(j, ++i);
-			continue;
+		falls = emit_slot(x, i);
+		if (falls && x->next != behind && behind < prog->nr) {
+			x_jmp(j, behind);
+			falls = false;
 		}
-		emit_one(x);
-		if (skep_jit_kind(&j->ir[i]) == SKEP_KIND_LDDW)
-			skep_jit_place(j, ++i);
+		falls |= x->turned;
 	}
+	return falls;
+}
+
+static void body(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	struct skep_jit_block all = {.end = j->prog->nr}, *blocks = j->blocks ? j->blocks : &all;
+	uint32_t nr = j->blocks ? j->nr_blocks : 1, b;
+	bool falls = false;
+
+	for (b = 0; b < nr; b++)
+		falls = emit_block(x, &blocks[b], b + 1 < nr ? blocks[b + 1].start : UINT32_MAX,
+				   falls);
 }
 
 /* What ends a run from compiled code. */
