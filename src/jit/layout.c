@@ -147,17 +147,45 @@ static int smaller(const void *a, const void *b)
 	return x->nr != y->nr ? (x->nr < y->nr ? -1 : 1) : x->header < y->header ? -1 : 1;
 }
 
-static void find_loops(struct layout *l)
+/* Depth first from @root: what leads to a block that is still being visited closes a loop. */
+static void visit(struct layout *l, uint32_t root)
 {
-	uint32_t b, k;
+	enum { NEW, LOOKED = 3, DONE }; /* NEW + 1 to LOOKED: being visited */
+	uint32_t *state = l->moved, *path = l->order, n = 0, b, to;
 
-	for (b = 0; b < l->nr; b++)
-		for (k = 0; k < 2; k++) {
-			struct loop *loop = l->from[b][k] <= b ? loop_of(l, l->from[b][k]) : NULL;
+	if (state[root] != NEW)
+		return;
+	state[root] = 1;
+	path[n++] = root;
+	while (n) {
+		b = path[n - 1];
+		if (state[b] == LOOKED) { /* at both edges */
+			state[b] = DONE;
+			n--;
+			continue;
+		}
+		to = l->from[b][state[b]++ - 1];
+		if (to == UINT32_MAX)
+			continue;
+		if (state[to] == NEW) {
+			state[to] = 1;
+			path[n++] = to;
+		} else if (state[to] != DONE) {
+			struct loop *loop = loop_of(l, to);
 
 			if (loop)
 				grow(l, loop, b);
 		}
+	}
+}
+
+static void find_loops(struct layout *l)
+{
+	uint32_t b;
+
+	for (b = 0; b < l->nr; b++)
+		if (b == 0 || l->j->prog->is_func[l->block[b].start])
+			visit(l, b);
 	qsort(l->loops, l->nr_loops, sizeof(l->loops[0]), smaller);
 }
 
