@@ -55,7 +55,7 @@ struct skep_jit_block {
 struct skep_jit {
 	const struct skep_vm_prog *prog;
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
-	bool checked;
+	bool checked, counted; /* its instructions are counted */
 	unsigned int passes; /* SKEP_JIT_PASS_* */
 	uint64_t blind; /* 0, or what the random numbers of blinding are made from */
 	unsigned int pass; /* 0 or 1 */

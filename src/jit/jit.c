@@ -428,7 +428,11 @@ static int begin(struct skep_jit *j, const struct skep_jit_opts *opts, struct sk
 int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,
 		     struct skep_err *err)
 {
-	struct skep_jit j = {.prog = prog, .checked = !prog->trusted};
+	struct skep_jit j = {
+		.prog = prog,
+		.checked = !prog->trusted,
+		.counted = !prog->trusted || prog->budget,
+	};
 	int ret = begin(&j, opts, err);
 
 	if (ret < 0)

@@ -3,7 +3,8 @@
  * The x86-64 back end.
  *
  * BPF registers live in machine registers all the time (map[]); r12 is the
- * struct skep_vm, r9 to r11 are scratch.  Stack frames of 512 bytes follow
+ * struct skep_vm, r9 the count of instructions left, if they are counted;
+ * r10, r11 and else r9 are scratch.  Stack frames of 512 bytes follow
  * each other downwards, so rbp only moves by 512 around a call.  All functions
  * of a program save the same registers: a jump from one into another, which
  * no verifier would pass, finds the frame it expects.
@@ -49,9 +50,9 @@ void skep_x86_charge(struct x86 *x, uint32_t n)
 {
 	uint32_t back;
 
-	if (!x->j->checked && !x->j->prog->budget)
+	if (!x->j->counted)
 		return;
-	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
+	x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
 	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
 	skep_jit_place(x->j, back);
 }
@@ -515,6 +516,7 @@ static void fetch_loop(struct x86 *x, const struct skep_vm_insn *in, uint32_t wi
 	uint32_t again = skep_jit_label(j);
 
 	check_atomic(x, in->dst, in->off, width, true);
+	skep_x86_keep_left(j);
 	x_mov(j, true, R10, RAX);
 	x_load(j, W, RAX, R11, 0);
 	skep_jit_place(j, again);
@@ -522,6 +524,7 @@ static void fetch_loop(struct x86 *x, const struct skep_vm_insn *in, uint32_t wi
 	x_rr(j, W, op, SRC == RAX ? R10 : SRC, R9);
 	x_mem(j, LOCK, W, 0x0fb1, R9, R11, 0, false);
 	x_jcc(j, CC_NE, again);
+	skep_x86_take_left(j);
 	if (SRC == RAX)
 		return;
 	x_mov(j, W, SRC, RAX);

@@ -342,8 +342,8 @@ static inline void x_ud2(struct skep_jit *j)
 	skep_jit_byte(j, 0x0b);
 }
 
-/* Calls C; the caller has saved what it needs and aligned the stack.  Uses rax. */
-static inline void x_call_c(struct skep_jit *j, const void *fn)
+/* Calls a function of C.  Uses rax. */
+static inline void x_call_at(struct skep_jit *j, const void *fn)
 {
 	x_const(j, RAX, (uint64_t)(uintptr_t)fn);
 	x_indirect(j, 2, RAX);

@@ -100,6 +100,8 @@ FN(tail_call)
 	x_mov(j, true, RSI, R11);
 	x_mov(j, true, RDX, RSP);
 	x_call_c(j, (const void *)(uintptr_t)skep_jit_tail);
+	if (!j->counted) /* the target's may be */
+		x_load(j, true, LEFT, VM, AT(left));
 	fail_if_failed(x);
 	x_mov(j, true, R11, RAX);
 	reload_args(x);

@@ -17,7 +17,7 @@ static void divide(struct x86 *x, int dst, bool w, unsigned int how)
 	struct skep_jit *j = x->j;
 
 	x_mov(j, true, R10, RAX);
-	x_mov(j, true, R9, RDX);
+	skep_x86_keep_rdx(j);
 	if (dst != RAX)
 		x_mov(j, true, RAX, dst);
 	if (how & SIGNED) {
@@ -29,7 +29,7 @@ static void divide(struct x86 *x, int dst, bool w, unsigned int how)
 	x_group3(j, w, how & SIGNED ? 7 : 6, R11);
 	x_mov(j, w, R11, how & MOD ? RDX : RAX);
 	x_mov(j, true, RAX, R10);
-	x_mov(j, true, RDX, R9);
+	skep_x86_bring_rdx(j);
 	x_mov(j, w, dst, R11);
 }
 
@@ -127,14 +127,14 @@ static void reciprocal64(struct x86 *x, int dst, uint64_t by, unsigned int how)
 	struct skep_jit *j = x->j;
 
 	x_mov(j, true, R10, RAX);
-	x_mov(j, true, R9, RDX);
+	skep_x86_keep_rdx(j);
 	x_const(j, R11, r.mul);
 	if (dst != RAX)
 		x_mov(j, true, RAX, dst);
 	x_group3(j, true, 4, R11); /* rdx = the upper half of rax * r11 */
 	x_mov(j, true, R11, RDX);
 	x_mov(j, true, RAX, R10);
-	x_mov(j, true, RDX, R9);
+	skep_x86_bring_rdx(j);
 	if (r.add) { /* (((n - q) >> 1) + q) >> shift - 1: the sum has one bit too many */
 		x_mov(j, true, R10, dst);
 		x_rr(j, true, X_SUB, R11, R10);

@@ -62,6 +62,49 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
 	skep_x86_rotate32, skep_x86_lookup, skep_x86_lookup_row, skep_x86_get, skep_x86_loop;
 
+/*
+ * In programs whose instructions are counted r9 is vm->left, which is only
+ * right in memory while C runs.
+ */
+#define LEFT R9
+
+static inline void skep_x86_keep_left(struct skep_jit *j)
+{
+	if (j->counted)
+		x_store(j, true, VM, AT(left), LEFT);
+}
+
+static inline void skep_x86_take_left(struct skep_jit *j)
+{
+	if (j->counted)
+		x_load(j, true, LEFT, VM, AT(left));
+}
+
+/* Calls C; the caller has saved what it needs and aligned the stack.  Uses rax. */
+static inline void x_call_c(struct skep_jit *j, const void *fn)
+{
+	skep_x86_keep_left(j);
+	x_call_at(j, fn);
+	skep_x86_take_left(j);
+}
+
+/* rdx is kept while a multiplication or a division uses it. */
+static inline void skep_x86_keep_rdx(struct skep_jit *j)
+{
+	if (j->counted) /* below the stack, where no signal handler writes */
+		x_store(j, true, RSP, -8, RDX);
+	else
+		x_mov(j, true, R9, RDX);
+}
+
+static inline void skep_x86_bring_rdx(struct skep_jit *j)
+{
+	if (j->counted)
+		x_load(j, true, RDX, RSP, -8);
+	else
+		x_mov(j, true, RDX, R9);
+}
+
 /* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
 void skep_x86_blind(struct x86 *x, int32_t imm);
 

@@ -53,6 +53,24 @@ static void stub_head(struct x86 *x)
 	j->stub_body = (uint32_t)j->len - j->enter;
 	x_mov(j, true, VM, RDI);
 	x_store(j, true, VM, AT(native_sp), RSP);
+	skep_x86_take_left(j);
+}
+
+/* vm->left is what the program says that has ended, which tail calls may have changed. */
+static void left_of_ended(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t skip = skep_jit_label(j);
+
+	if (!j->tails) {
+		skep_x86_keep_left(j);
+		return;
+	}
+	x_mem(j, 0, false, 0x80, 7, VM, AT(counted), false); /* cmp byte, 0 */
+	skep_jit_byte(j, 0);
+	x_jcc(j, CC_E, skip);
+	x_store(j, true, VM, AT(left), LEFT);
+	skep_jit_place(j, skip);
 }
 
 /* int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed. */
@@ -88,6 +106,7 @@ static void stub(struct x86 *x)
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);
 	skep_jit_place(j, done);
+	left_of_ended(x);
 	x_load(j, true, RSI, RSP, 16);
 	x_store(j, true, RSI, 0, RAX);
 	x_const(j, RAX, 0);
@@ -143,7 +162,7 @@ static void find_thunk(struct x86 *x, bool write)
 	x_mov(j, true, RSI, R11);
 	x_mov(j, true, RDX, R9);
 	x_const(j, RCX, write);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_find);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_find);
 	x_rr(j, false, 0x84, RAX, RAX);
 	leave_c(j, 0);
 	x_ret(j);
@@ -161,7 +180,7 @@ static void check_thunk(struct x86 *x, bool write)
 	x_mov(j, true, RDX, R11);
 	x_mov(j, true, RCX, R9);
 	x_const(j, R8, write);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_check);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_check);
 	x_rr(j, false, 0x84, RAX, RAX); /* test al, al; neither mov nor pop change flags */
 	leave_c(j, 0);
 	x_jcc(j, CC_E, x->fail);
@@ -435,6 +454,13 @@ static void compare_span(struct skep_jit *j, int32_t start, int32_t size, uint32
 	x_jcc(j, CC_A, no);
 }
 
+/* From a check, which has used r9. */
+static void go_back(struct skep_jit *j, const struct skep_jit_cold *c)
+{
+	skep_x86_take_left(j);
+	x_jmp(j, c->back);
+}
+
 /* The entry's frame, which is there as long as the run: remembered for the site. */
 static void compare_entry(struct skep_jit *j, const struct skep_jit_cold *c, uint32_t no)
 {
@@ -450,21 +476,24 @@ static void compare_entry(struct skep_jit *j, const struct skep_jit_cold *c, uin
 		x_const(j, R9, SKEP_VM_STACK - c->len);
 		x_store(j, true, VM, SITE_AT(c->site, last), R9);
 	}
-	x_jmp(j, c->back);
+	go_back(j, c);
 }
 
 /* What was found is good for this site, too, unless that was too little to remember. */
 static void remember(struct skep_jit *j, const struct skep_jit_cold *c)
 {
+	uint32_t end = skep_jit_label(j);
+
 	if (c->site >= 0) {
 		x_load(j, true, R9, VM, HIT_AT(c->write, size));
 		x_imm(j, true, X_SUB, R9, (int32_t)c->len);
-		x_jcc(j, CC_B, c->back);
+		x_jcc(j, CC_B, end);
 		x_store(j, true, VM, SITE_AT(c->site, last), R9);
 		x_load(j, true, R9, VM, HIT_AT(c->write, start));
 		x_store(j, true, VM, SITE_AT(c->site, start), R9);
 	}
-	x_jmp(j, c->back);
+	skep_jit_place(j, end);
+	go_back(j, c);
 }
 
 /* Its accesses once more, each with its own check, for one of them will fail, or nearly. */
@@ -473,6 +502,7 @@ static void each_by_itself(struct x86 *x, const struct skep_jit_cold *c)
 	struct skep_jit *j = x->j;
 	uint32_t i;
 
+	skep_x86_take_left(j);
 	x->careful = true;
 	for (i = c->slot; i <= c->last; i = skep_jit_next(j, i)) {
 		j->slot = i;
@@ -490,6 +520,7 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	uint32_t hit = skep_jit_label(j), stack = skep_jit_label(j), slow = skep_jit_label(j);
 	uint32_t found = skep_jit_label(j), bad = skep_jit_label(j);
 
+	skep_x86_keep_left(j);
 	if (c->site >= 0)
 		x_mem(j, 0, true, 0x03, R11, VM, SITE_AT(c->site, start), false);
 	compare_entry(j, c, hit);
@@ -498,7 +529,7 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	x_jmp(j, found);
 	skep_jit_place(j, stack);
 	compare_span(j, AT(lo), AT(span), c->len, slow);
-	x_jmp(j, c->back);
+	go_back(j, c);
 	skep_jit_place(j, slow);
 	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_const(j, R9, c->len);
@@ -533,10 +564,12 @@ static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
 
+	left_of_ended(x);
 	enter_c(j, 0);
 	x_mov(j, true, RDI, VM);
 	x_mov(j, true, RSI, R11);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_enter);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_enter);
+	skep_x86_take_left(j);
 	leave_c(j, 0);
 	x_jmp(j, c->back);
 }

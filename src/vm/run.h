@@ -122,6 +122,7 @@ struct skep_vm {
 	unsigned int depth; /* index of the current frame */
 	unsigned int tail_calls;
 	bool checked; /* the current program runs in checked mode */
+	bool counted; /* its instructions are counted */
 	int failed; /* errno of what ends the run, positive; 0: nothing does */
 	struct skep_err *err; /* the caller's */
 	unsigned int cpu; /* of the run's environment */

@@ -75,6 +75,7 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 {
 	vm->prog = prog;
 	vm->checked = !prog->trusted;
+	vm->counted = vm->checked || prog->budget;
 	skep_vm_moved(vm);
 }
 
