@@ -68,7 +68,7 @@ struct skep_jit {
 	SKEP_VEC(struct skep_jit_cold) colds;
 	uint32_t slot; /* of the instruction being emitted */
 	uint32_t nr_funcs;
-	bool calls, loops; /* it calls helpers; it jumps back */
+	bool calls, local_calls, loops; /* it calls helpers; functions; it jumps back */
 	bool tails, may_goto, packets; /* has such instructions */
 	uint16_t named; /* bits of the registers that it names */
 	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */

@@ -143,6 +143,9 @@ static void read_program(struct skep_jit *j)
 			j->loops |= in->off <= 0;
 			break;
 		case SKEP_KIND_CALL: j->calls = true; break;
+		case SKEP_KIND_CALL_PC:
+		case SKEP_KIND_CALL_KFUNC:
+		case SKEP_KIND_CALLX: j->local_calls = true; break;
 		case SKEP_KIND_LDDW: j->ir[++i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP}; break;
 		case SKEP_KIND_LD_ABS:
 		case SKEP_KIND_LD_IND: j->packets = true; break;

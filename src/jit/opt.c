@@ -46,6 +46,10 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_NOP] = 0,
 	[SKEP_JIT_LEA] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LEA_INDEX] = SKEP_JIT_OTHER | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LEA32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LEA32_INDEX] = SKEP_JIT_OTHER | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ZEXT8] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ZEXT16] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_ROL64] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_ROL32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOKUP] = SKEP_JIT_OTHER,
@@ -112,6 +116,7 @@ struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
 			return (struct skep_jit_effect){.use = ALL_REGS};
 		return (struct skep_jit_effect){.use = ARGS, .def = ARGS | 1};
 	case SKEP_JIT_LEA_INDEX:
+	case SKEP_JIT_LEA32_INDEX:
 		return (struct skep_jit_effect){.use = bit(in->src) | bit((unsigned int)in->imm),
 						.def = bit(in->dst)};
 	case SKEP_JIT_LOOKUP:
@@ -194,6 +199,31 @@ static bool fuse_add(struct skep_jit *j, uint32_t i)
 	return true;
 }
 
+/* The same with 32 bits; and dst = src; dst &= 0xff or 0xffff. */
+static bool fuse_low(struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *a = &j->ir[i], *b = a + 1;
+	bool mask = b->op == SKEP_OP_AND64_K || b->op == SKEP_OP_AND32_K;
+
+	if (!same_block(j, i, 2) || (a->op != SKEP_OP_MOV64_X && a->op != SKEP_OP_MOV32_X) ||
+	    b->dst != a->dst)
+		return false;
+	if (b->op == SKEP_OP_ADD32_K)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32, a->dst, a->src, b->imm);
+	else if (b->op == SKEP_OP_SUB32_K && b->imm != INT32_MIN)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32, a->dst, a->src, -b->imm);
+	else if (b->op == SKEP_OP_ADD32_X && b->src != a->dst)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32_INDEX, a->dst, a->src, b->src);
+	else if (mask && b->imm == 0xff)
+		skep_jit_replace(j, i, SKEP_JIT_ZEXT8, a->dst, a->src, 0);
+	else if (mask && b->imm == 0xffff)
+		skep_jit_replace(j, i, SKEP_JIT_ZEXT16, a->dst, a->src, 0);
+	else
+		return false;
+	drop(j, i + 1);
+	return true;
+}
+
 /* [dst = src;] dst <<= 32; dst >>= 32: the lower half, zero- or sign-extended. */
 static bool fuse_extend(struct skep_jit *j, uint32_t i)
 {
@@ -266,8 +296,8 @@ static void fuse(struct skep_jit *j, const uint16_t *live)
 			continue;
 		if (rotate && fuse_rotate(j, i, live))
 			continue;
-		if (other && !fuse_extend(j, i))
-			fuse_add(j, i);
+		if (other && !fuse_extend(j, i) && !fuse_add(j, i))
+			fuse_low(j, i);
 	}
 }
 
@@ -351,6 +381,8 @@ static int drop_all(struct skep_jit *j, uint16_t *live)
 		find_live(j, live);
 		drop_dead(j, live);
 	}
+	if (j->passes & SKEP_JIT_PASS_ADDRESS)
+		skep_jit_scale(j, live);
 	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j, &dropped) < 0)
 		return -1;
 	if (dropped && (j->passes & SKEP_JIT_PASS_DEAD)) {

@@ -11,6 +11,10 @@ enum skep_jit_op {
 	SKEP_JIT_NOP = SKEP_VM_OP_MAX,
 	SKEP_JIT_LEA, /* dst = src + imm */
 	SKEP_JIT_LEA_INDEX, /* dst = src + register number imm */
+	SKEP_JIT_LEA32, /* the same two with 32 bits */
+	SKEP_JIT_LEA32_INDEX,
+	SKEP_JIT_ZEXT8, /* dst = the low bits of src */
+	SKEP_JIT_ZEXT16,
 	SKEP_JIT_ROL64, /* dst = src rotated left by imm */
 	SKEP_JIT_ROL32,
 	/* r0 = look-up of key r2 in the map whose address is imm; off: what of r1 to r5 is kept */
@@ -51,6 +55,9 @@ void skep_jit_calls(struct skep_jit *j, const uint16_t *live);
 
 /* const.c: constants, decided jumps, code that is never reached.  0, or -1: out of memory. */
 int skep_jit_constants(struct skep_jit *j);
+
+/* scale.c: shifts that addresses can do. */
+void skep_jit_scale(struct skep_jit *j, const uint16_t *live);
 
 /* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
 int skep_jit_stack(struct skep_jit *j, bool *dropped);

@@ -324,9 +324,7 @@ static void step(struct values *v, uint32_t i)
 	if (in->op == SKEP_JIT_NOP || kind == SKEP_KIND_COND || kind == SKEP_KIND_JA ||
 	    skep_jit_is_store(kind))
 		return;
-	if (kind == SKEP_KIND_ALU || kind == SKEP_KIND_LDDW || skep_jit_is_load(kind) ||
-	    in->op == SKEP_JIT_CONST || in->op == SKEP_JIT_LEA || in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 ||
-	    in->op == SKEP_JIT_ROL32)
+	if (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES || skep_jit_is_load(kind))
 		v->reg[in->dst] = result(v, in);
 	else if (row && (kind == SKEP_KIND_ATOMIC || kind == SKEP_KIND_CMPXCHG))
 		v->reg[in->src] = number(v, OPAQUE, 0, 0, 0),

@@ -20,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "jit/jit.h"
 #include "jit/opt.h"
 #include "jit/x86_emit.h"
 
@@ -182,6 +183,26 @@ static void check_atomic(struct x86 *x, int bpf_base, int32_t off, uint32_t widt
 
 /* Arithmetic. */
 
+/* The flags say how the result of this operation compares with 0. */
+static void leave_flags(struct x86 *x, int reg, bool w)
+{
+	x->flags_at = x->j->len;
+	x->flags_reg = reg;
+	x->flags_w = w;
+}
+
+static bool has_flags(const struct x86 *x, int reg, bool w)
+{
+	return x->flags_at == x->j->len && x->flags_reg == reg && x->flags_w == w &&
+	       (x->j->passes & SKEP_JIT_PASS_FUSE) && !x->j->leader[x->j->slot];
+}
+
+static void binary_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
+{
+	x_rr(x->j, W, op, SRC, DST);
+	leave_flags(x, DST, W);
+}
+
 static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
 {
 	int32_t imm = (int32_t)in->imm;
@@ -194,11 +215,13 @@ static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t widt
 		x_imm(x->j, false, op, DST, imm);
 	else if (op == X_XOR && imm == -1 && W)
 		x_group3(x->j, true, 2, DST);
-	else
+	else {
 		x_imm(x->j, W, op, DST, imm);
+		leave_flags(x, DST, W);
+	}
 }
 
-#define BINARY(name, op) FORMS(name, binary_k(x, in, width, op), x_rr(x->j, W, op, SRC, DST))
+#define BINARY(name, op) FORMS(name, binary_k(x, in, width, op), binary_x(x, in, width, op))
 BINARY(ADD, X_ADD)
 BINARY(SUB, X_SUB)
 BINARY(OR, X_OR)
@@ -327,7 +350,9 @@ static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t wid
 	int32_t imm = (int32_t)in->imm;
 
 	charge_back(x, in);
-	if (imm == 0 && cc != CC_B && cc != CC_AE)
+	if (imm == 0 && (cc == CC_E || cc == CC_NE) && has_flags(x, DST, W))
+		; /* as the last operation has left them */
+	else if (imm == 0 && cc != CC_B && cc != CC_AE)
 		x_rr(x->j, W, X_TEST, DST, DST);
 	else
 		x_imm(x->j, W, X_CMP, DST, imm);

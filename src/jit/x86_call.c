@@ -253,6 +253,24 @@ FN(lea)
 	x_lea_index(x->j, true, DST, SRC, R11, 0);
 }
 
+FN(lea32)
+{
+	if (!x->j->blind) {
+		x_mem(x->j, 0, false, 0x8d, DST, SRC, (int32_t)in->imm, false);
+		return;
+	}
+	skep_x86_blind(x, (int32_t)in->imm);
+	x_lea_index(x->j, false, DST, SRC, R11, 0);
+}
+
+FN(lea32_index)
+{
+	x_lea_index(x->j, false, DST, SRC, map[in->imm], 0);
+}
+
+ROW(zext8, x_rr8(x->j, false, 0x0fb6, DST, SRC))
+ROW(zext16, x_rr(x->j, false, 0x0fb7, DST, SRC))
+
 static void rotate(struct x86 *x, const struct skep_vm_insn *in, bool w)
 {
 	if (DST != SRC)

@@ -46,6 +46,9 @@ struct x86 {
 	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
 	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
 	bool turned; /* the jump at the current slot goes to what follows, by a jump to the next slot */
+	size_t flags_at; /* code up to here has left the flags of flags_reg's last operation */
+	int flags_reg;
+	bool flags_w;
 	bool careful; /* each access is checked by itself */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
@@ -59,7 +62,8 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 #define SKEP_INSN(name, ...) skep_x86_fn skep_x86_##name;
 #include "isa/isa.def"
 /* And one for each operation of the machine and of the passes. */
-skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
+skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_lea32,
+	skep_x86_lea32_index, skep_x86_zext8, skep_x86_zext16, skep_x86_rotate64,
 	skep_x86_rotate32, skep_x86_lookup, skep_x86_lookup_row, skep_x86_get, skep_x86_loop;
 
 /*

@@ -22,6 +22,10 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_NOP] = skep_x86_nop,
 	[SKEP_JIT_LEA] = skep_x86_lea,
 	[SKEP_JIT_LEA_INDEX] = skep_x86_lea_index,
+	[SKEP_JIT_LEA32] = skep_x86_lea32,
+	[SKEP_JIT_LEA32_INDEX] = skep_x86_lea32_index,
+	[SKEP_JIT_ZEXT8] = skep_x86_zext8,
+	[SKEP_JIT_ZEXT16] = skep_x86_zext16,
 	[SKEP_JIT_ROL64] = skep_x86_rotate64,
 	[SKEP_JIT_ROL32] = skep_x86_rotate32,
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
@@ -622,7 +626,8 @@ static void plan(struct x86 *x)
 	x->save = x->j->named >> 6 & 15;
 	/* 48 bytes for r1 to r5 and one more; with the return address a multiple of 16. */
 	pushes = (unsigned int)__builtin_popcount(x->save);
-	x->frame = 48 + (pushes % 2 ? 0 : 8);
+	if (x->j->calls || x->j->local_calls || x->j->tails)
+		x->frame = 48 + (pushes % 2 ? 0 : 8);
 	x->bmi2 = __builtin_cpu_supports("bmi2");
 }
 
