@@ -56,7 +56,8 @@ static uint32_t function_at(const struct skep_vm_prog *prog, uint64_t addr)
 {
 	uint64_t off = addr - (uintptr_t)prog->insns, i = off / sizeof(*prog->insns);
 
-	return i < prog->nr && off % sizeof(*prog->insns) == 0 && prog->is_func[i] ? (uint32_t)i : 0;
+	return i < prog->nr && off % sizeof(*prog->insns) == 0 && prog->is_func[i] ? (uint32_t)i
+										   : 0;
 }
 
 /* bpf_loop() with a callback that is known here calls it at once. */
@@ -68,8 +69,8 @@ static void direct_loop(struct skep_jit *j, uint32_t i)
 		skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0, func);
 }
 
-/* Helpers that only look at what the machine knows. */
-static bool gets(const struct skep_helper *helper)
+/* Helpers that only look at what the machine knows.  Arguments without proof have to be checked. */
+static bool gets(const struct skep_jit *j, const struct skep_helper *helper)
 {
 	static const uint32_t ids[] = {
 		BPF_FUNC_get_smp_processor_id,
@@ -81,7 +82,7 @@ static bool gets(const struct skep_helper *helper)
 
 	for (i = 0; i < sizeof(ids) / sizeof(ids[0]); i++)
 		if (helper == skep_helper_find(ids[i]))
-			return true;
+			return !j->checked || helper->args[0] == SKEP_ARG_NONE;
 	return false;
 }
 
@@ -102,7 +103,7 @@ void skep_jit_calls(struct skep_jit *j, const uint16_t *live)
 		} else if (in->helper == loop) {
 			if (j->passes & SKEP_JIT_PASS_LOOP)
 				direct_loop(j, i);
-		} else if ((j->passes & SKEP_JIT_PASS_INLINE) && gets(in->helper)) {
+		} else if ((j->passes & SKEP_JIT_PASS_INLINE) && gets(j, in->helper)) {
 			skep_jit_replace(j, i, SKEP_JIT_GET, 0, 0, (int64_t)(uintptr_t)in->helper);
 		}
 	}

@@ -79,14 +79,16 @@ struct skep_jit {
 	uint8_t *proof;
 	struct skep_jit_group *group; /* checked mode, by slot */
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
-	struct skep_jit_block *blocks; /* all of the program, in the order to emit; NULL: of slots */
+	struct skep_jit_block
+		*blocks; /* all of the program, in the order to emit; NULL: of slots */
 	uint32_t nr_blocks;
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
 	/* What the architecture tells besides the code: */
 	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */
 	bool faults;
-	uint32_t enter; /* offset of the second stub: int (struct skep_vm *, uint64_t *r0, ctx, len) */
+	uint32_t
+		enter; /* offset of the second stub: int (struct skep_vm *, uint64_t *r0, ctx, len) */
 	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };

@@ -238,9 +238,8 @@ static struct elem *elem_at(const struct hash *h, uint32_t i)
 }
 
 /* The number of @key's element, or NONE. */
-static inline __attribute__((always_inline)) uint32_t find_sized(const struct hash *h,
-								 const void *key, uint32_t hash,
-								 uint32_t size)
+static inline __attribute__((always_inline)) uint32_t
+find_sized(const struct hash *h, const void *key, uint32_t hash, uint32_t size)
 {
 	uint32_t b = hash & h->mask, i;
 

@@ -291,7 +291,8 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 			vm->hit[1] = ctx;
 	}
 	if (run->prog->native)
-		ret = run->prog->native->enter(vm, result, run->ctx, run->ctx_len) ? -vm->failed : 0;
+		ret = run->prog->native->enter(vm, result, run->ctx, run->ctx_len) ? -vm->failed
+										   : 0;
 	else
 		ret = interpret(vm, run, result);
 	finish(vm);

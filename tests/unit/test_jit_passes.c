@@ -119,8 +119,8 @@ static const struct test tests[] = {
 	 false,
 	 SHORTER,
 	 {ALU64_K(BPF_MOV, 2, 77), ALU64_K(BPF_MOV, 3, -5), ALU64(BPF_MUL, 2, 3),
-	  ALU64_K(BPF_RSH, 2, 7), ALU32(BPF_XOR, 2, 3), LOAD(BPF_DW, 0, 1, 0),
-	  ALU64(BPF_ADD, 0, 2), EXIT}},
+	  ALU64_K(BPF_RSH, 2, 7), ALU32(BPF_XOR, 2, 3), LOAD(BPF_DW, 0, 1, 0), ALU64(BPF_ADD, 0, 2),
+	  EXIT}},
 	{"a constant where two ways meet",
 	 SKEP_JIT_PASS_CONST,
 	 false,
@@ -198,8 +198,8 @@ static const struct test tests[] = {
 	 false,
 	 OTHER,
 	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 3), ALU64_K(BPF_LSH, 2, 1),
-	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), STORE(BPF_DW, 3, 0, 2),
-	  LOAD(BPF_DW, 0, 1, 0), LOAD(BPF_DW, 2, 1, 8), ALU64(BPF_ADD, 0, 2), EXIT}},
+	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), STORE(BPF_DW, 3, 0, 2), LOAD(BPF_DW, 0, 1, 0),
+	  LOAD(BPF_DW, 2, 1, 8), ALU64(BPF_ADD, 0, 2), EXIT}},
 	{"index that is shifted and used behind a jump",
 	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
 	 false,
@@ -212,10 +212,10 @@ static const struct test tests[] = {
 	 false,
 	 SHORTER,
 	 {LOAD(BPF_DW, 2, 1, 0), ALU32(BPF_MOV, 0, 2), ALU32_K(BPF_ADD, 0, -16),
-	  ALU64(BPF_MOV, 3, 2), ALU32_K(BPF_SUB, 3, 5), ALU64(BPF_XOR, 0, 3),
-	  ALU32(BPF_MOV, 3, 2), ALU32(BPF_ADD, 3, 0), ALU64(BPF_MOV, 4, 3),
-	  ALU64_K(BPF_AND, 4, 0xff), ALU64(BPF_MOV, 5, 3), ALU32_K(BPF_AND, 5, 0xffff),
-	  ALU64(BPF_MUL, 4, 5), ALU64(BPF_XOR, 0, 4), EXIT}},
+	  ALU64(BPF_MOV, 3, 2), ALU32_K(BPF_SUB, 3, 5), ALU64(BPF_XOR, 0, 3), ALU32(BPF_MOV, 3, 2),
+	  ALU32(BPF_ADD, 3, 0), ALU64(BPF_MOV, 4, 3), ALU64_K(BPF_AND, 4, 0xff),
+	  ALU64(BPF_MOV, 5, 3), ALU32_K(BPF_AND, 5, 0xffff), ALU64(BPF_MUL, 4, 5),
+	  ALU64(BPF_XOR, 0, 4), EXIT}},
 	{"32-bit move and addition to itself",
 	 SKEP_JIT_PASS_FUSE,
 	 false,
@@ -225,16 +225,26 @@ static const struct test tests[] = {
 	 SKEP_JIT_PASS_FUSE,
 	 false,
 	 SHORTER,
-	 {LOAD(BPF_DW, 0, 1, 16), ALU64_K(BPF_MOV, 2, 7), ALU32_K(BPF_ADD, 0, 1),
-	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0}, ALU64_K(BPF_MOV, 2, 9),
-	  ALU64(BPF_SUB, 0, 2), JUMP_K(BPF_JEQ, 0, 0, 1), ALU64(BPF_MUL, 0, 2), EXIT}},
+	 {LOAD(BPF_DW, 0, 1, 16),
+	  ALU64_K(BPF_MOV, 2, 7),
+	  ALU32_K(BPF_ADD, 0, 1),
+	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0},
+	  ALU64_K(BPF_MOV, 2, 9),
+	  ALU64(BPF_SUB, 0, 2),
+	  JUMP_K(BPF_JEQ, 0, 0, 1),
+	  ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
 	{"a result whose other half is compared with 0",
 	 SKEP_JIT_PASS_FUSE,
 	 false,
 	 SAME,
-	 {LOAD(BPF_DW, 0, 1, 16), ALU64_K(BPF_MOV, 2, 7), ALU64_K(BPF_ADD, 0, 1),
-	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0}, ALU64_K(BPF_MOV, 2, 9),
-	  ALU64(BPF_MUL, 0, 2), EXIT}},
+	 {LOAD(BPF_DW, 0, 1, 16),
+	  ALU64_K(BPF_MOV, 2, 7),
+	  ALU64_K(BPF_ADD, 0, 1),
+	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0},
+	  ALU64_K(BPF_MOV, 2, 9),
+	  ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
 	{"a loop with a way out in its middle",
 	 SKEP_JIT_PASS_LAYOUT,
 	 false,
@@ -495,7 +505,8 @@ static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t se
 {
 	static const uint64_t edge[] = {
 		0, 1, 7, 56, 57, UINT64_MAX, 64, 0x8000000000000000ull, INT32_MIN, 12};
-	struct skep_vm_env env = {.tgid = 77, .pid = -2, .cpu = 1, .cookie = 1ull << 40, .nr_args = 3};
+	struct skep_vm_env env = {
+		.tgid = 77, .pid = -2, .cpu = 1, .cookie = 1ull << 40, .nr_args = 3};
 	static const struct skep_vm_env_ops ops;
 	uint64_t ctx[8];
 	struct skep_vm_run r = {.prog = prog, .env = &env, .ctx = ctx, .ctx_len = sizeof(ctx)};
@@ -545,8 +556,10 @@ static void check(struct skep_vm *vm, const struct test *t)
 static bool divides(struct skep_vm *vm, uint8_t op, int32_t by)
 {
 	static const uint64_t near[] = {0, 1, 2, 1u << 31, UINT32_MAX, 1ull << 63, UINT64_MAX};
-	struct bpf_insn insns[] = {LOAD(BPF_DW, 0, 1, 0), {(uint8_t)(op | BPF_K), 0, 0, 0, by},
-				   ALU64_K(BPF_MUL, 0, 1), EXIT};
+	struct bpf_insn insns[] = {LOAD(BPF_DW, 0, 1, 0),
+				   {(uint8_t)(op | BPF_K), 0, 0, 0, by},
+				   ALU64_K(BPF_MUL, 0, 1),
+				   EXIT};
 	struct skep_vm_prog_opts o = {.sz = sizeof(o), .trusted = true};
 	struct skep_vm_prog *prog[2] = {0};
 	uint64_t d = BPF_CLASS(op) == BPF_ALU64 ? (uint64_t)(int64_t)by : (uint32_t)by, r0[2] = {0};
@@ -588,7 +601,8 @@ static void test_division(struct skep_vm *vm)
 		if (i < 300)
 			by = i; /* the small ones, */
 		else if (i < 364)
-			by = (1u << (i - 300) / 2) + (i % 2 ? 1 : UINT32_MAX); /* near powers of 2, */
+			by = (1u << (i - 300) / 2) +
+			     (i % 2 ? 1 : UINT32_MAX); /* near powers of 2, */
 		else
 			by = by * 1664525 + 1013904223; /* and any */
 		for (k = 0; k < 4; k++)
