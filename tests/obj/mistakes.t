@@ -28,7 +28,7 @@ CASES = [
       "__uint(type, ...)"]),
     ("no BTF", ["-g0"], ["no types", "compile with -g"]),
     ("global too large", ["-DLARGE=300000000"], [".bss", "300000000 bytes", "array map"]),
-    ("map too small", ["-DENTRIES=0"], ["'counts'", "__uint(max_entries", "(type HASH)"]),
+    ("map too small", ["-DENTRIES=0"], ["'counts'", "(HASH)", "__uint(max_entries"]),
     ("ring buffer too small", ["-DENTRIES=0", "-DRING", "-DMAP_TYPE=BPF_MAP_TYPE_RINGBUF"],
      ["'counts'", "__uint(max_entries"]),
     ("unprivileged", [], ["CAP_BPF", "run as root, or use --engine user"]),
