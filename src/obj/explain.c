@@ -271,9 +271,21 @@ static bool find_state(const struct lines *lines, long reason, char *out, size_t
 	return true;
 }
 
+/* Counts what is lost: the loader's. */
+static bool is_counter(const struct skep_load *load, const struct skep_image *image, uint32_t insn)
+{
+	const struct skep_image_func *place;
+
+	skep_vec_each (&image->funcs, place)
+		if (insn >= place->start && insn - place->start < place->nr)
+			return skep_losses_own(load, &load->funcs[place->func],
+					       insn - place->start);
+	return false;
+}
+
 /*
  * The last instructions before line @reason under the source lines they come
- * from, without the @own first ones, which are the loader's.
+ * from, without the @own first ones and others that are the loader's.
  */
 static void tell_path(const struct skep_load *load, const struct skep_image *image, long own,
 		      const struct lines *lines, long reason, struct skep_buf *buf)
@@ -288,6 +300,8 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 			continue;
 		if (insn_of(lines->v.data[i]) < own)
 			break;
+		if (is_counter(load, image, (uint32_t)insn_of(lines->v.data[i])))
+			continue;
 		n++;
 		first = i;
 	}
@@ -297,7 +311,8 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 		int len = (int)strcspn(l, ";");
 
 		/* The mark of what is missing says nothing to anybody. */
-		if (insn_of(l) < 0 || strstr(l, mark))
+		if (insn_of(l) < 0 || strstr(l, mark) ||
+		    is_counter(load, image, (uint32_t)insn_of(l)))
 			continue;
 		if (skep_image_source(load, image, (uint32_t)insn_of(l), &file, &text, &line) &&
 		    (line != last_line || text != last_text)) {

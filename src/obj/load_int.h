@@ -202,6 +202,8 @@ int skep_scope_start(struct skep_load *load, struct skep_err *err);
 void skep_scope_deinit(struct skep_load *load);
 
 /* losses.c */
+/* Is instruction @insn of @func one that counts? */
+bool skep_losses_own(const struct skep_load *load, const struct skep_obj_func *func, uint32_t insn);
 int skep_losses_prepare(struct skep_load *load, struct skep_err *err);
 void skep_losses_deinit(struct skep_load *load);
 

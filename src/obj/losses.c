@@ -148,6 +148,23 @@ static int insert(struct skep_load *load, uint32_t index, uint32_t insn, uint32_
 	return skep_obj_insert(&load->arena, &load->funcs[index], insn + 1, seq, n, &relo, 1, err);
 }
 
+bool skep_losses_own(const struct skep_load *load, const struct skep_obj_func *func, uint32_t insn)
+{
+	const struct skep_obj_relo *relo;
+	uint32_t i, before;
+
+	for (i = 0; load->losses && i < func->nr_relos; i++) {
+		relo = &func->relos[i];
+		if (relo->kind != SKEP_RELO_DATA || relo->target != load->losses->map)
+			continue;
+		/* What asks stands before the address: one instruction or two, see insert(). */
+		before = func->insns[relo->insn - 1].code == (BPF_JMP | BPF_JEQ | BPF_K) ? 1 : 2;
+		if (insn + before >= relo->insn && insn < relo->insn + 4)
+			return true;
+	}
+	return false;
+}
+
 static int find_sites(struct skep_load *load, uint32_t index, struct skep_err *err)
 {
 	const struct skep_obj_func *func = &load->funcs[index];

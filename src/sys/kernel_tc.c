@@ -92,17 +92,17 @@ static int see_filters(struct filters *f, uint32_t parent)
 	struct skep_rtnl m;
 
 	skep_rtnl_begin(&m, RTM_GETTFILTER, NLM_F_DUMP, f->place->ifindex, parent);
-	return skep_rtnl_ask(&m, see_filter, f, NULL, 0);
+	return skep_rtnl_ask(&m, see_filter, f);
 }
 
-static int change_qdisc(int ifindex, uint16_t type, uint16_t flags, char *why, size_t size)
+static int change_qdisc(int ifindex, uint16_t type, uint16_t flags)
 {
 	struct skep_rtnl m;
 
 	skep_rtnl_begin(&m, type, NLM_F_ACK | flags, ifindex, TC_H_CLSACT);
 	m.tc.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	skep_rtnl_put(&m, TCA_KIND, "clsact", sizeof("clsact"));
-	return skep_rtnl_ask(&m, NULL, NULL, why, size);
+	return skep_rtnl_ask(&m, NULL, NULL);
 }
 
 /* In the guard: removes the filter, and the qdisc if it is skep's and empty. */
@@ -118,14 +118,14 @@ static void undo(void *ctx)
 		m.tc.tcm_info = f.found.tcm_info;
 		m.tc.tcm_handle = f.found.tcm_handle;
 		skep_rtnl_put(&m, TCA_KIND, "bpf", sizeof("bpf"));
-		skep_rtnl_ask(&m, NULL, NULL, NULL, 0);
+		skep_rtnl_ask(&m, NULL, NULL);
 	}
 	if (!strstr(place->name, PLUS))
 		return;
 	f = (struct filters){.place = place, .lowest = LAST};
 	if (see_filters(&f, parent_of(false)) == 0 && see_filters(&f, parent_of(true)) == 0 &&
 	    !f.nr)
-		change_qdisc(place->ifindex, RTM_DELQDISC, 0, NULL, 0);
+		change_qdisc(place->ifindex, RTM_DELQDISC, 0);
 }
 
 enum qdisc { QDISC_NONE, QDISC_CLSACT, QDISC_INGRESS };
@@ -149,13 +149,12 @@ static int find_qdisc(int ifindex, enum qdisc *has)
 	int ret;
 
 	skep_rtnl_begin(&m, RTM_GETQDISC, NLM_F_DUMP, ifindex, 0);
-	ret = skep_rtnl_ask(&m, see_qdisc, &q, NULL, 0);
+	ret = skep_rtnl_ask(&m, see_qdisc, &q);
 	*has = q.has;
 	return ret;
 }
 
-static int add_filter(const struct place *place, const struct filters *f, int prog_fd, char *why,
-		      size_t size)
+static int add_filter(const struct place *place, const struct filters *f, int prog_fd)
 {
 	uint32_t flags = TCA_BPF_FLAG_ACT_DIRECT, fd = (uint32_t)prog_fd, prio;
 	struct rtattr *options;
@@ -171,7 +170,7 @@ static int add_filter(const struct place *place, const struct filters *f, int pr
 	skep_rtnl_put(&m, TCA_BPF_NAME, place->name, strlen(place->name) + 1);
 	skep_rtnl_put(&m, TCA_BPF_FLAGS, &flags, sizeof(flags));
 	skep_rtnl_hold(&m, options);
-	return skep_rtnl_ask(&m, NULL, NULL, why, size);
+	return skep_rtnl_ask(&m, NULL, NULL);
 }
 
 /* Names the filter and sees what is there.  0 or -errno. */
@@ -203,7 +202,6 @@ static int place_filter(struct skep_kernel *k, const struct skep_event *ev,
 	struct place place = {ev->tc.ifindex, parent_of(ev->tc.egress), ""};
 	struct filters f = {.place = &place, .lowest = LAST};
 	enum qdisc has = QDISC_NONE;
-	char why[200] = "";
 	int ret = look(&place, &f, &has);
 
 	if (ret < 0)
@@ -220,12 +218,9 @@ static int place_filter(struct skep_kernel *k, const struct skep_event *ev,
 		return ret;
 	}
 	if (has == QDISC_NONE)
-		ret = change_qdisc(ev->tc.ifindex, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, why,
-				   sizeof(why));
+		ret = change_qdisc(ev->tc.ifindex, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL);
 	if (ret == 0)
-		ret = add_filter(&place, &f, ev->tc.prog_fd, why, sizeof(why));
-	if (ret < 0 && why[0])
-		skep_kernel_why(k, "traffic control says: %s", why);
+		ret = add_filter(&place, &f, ev->tc.prog_fd);
 	if (ret < 0)
 		skep_guard_end(guard);
 	return ret;
@@ -248,8 +243,6 @@ int skep_kernel_tc_add(struct skep_kernel *k, const struct skep_event *ev)
 	if (ret == -EPERM)
 		skep_kernel_why(k, "traffic control needs CAP_NET_ADMIN, which this process lacks; "
 				   "run as root");
-	if (ret == -EINVAL && !k->sys.why[0])
-		skep_kernel_why(k, "the kernel takes no clsact filter there (EINVAL)");
 	if (ret < 0)
 		return ret;
 	ret = skep_vec_push(&k->guards, guard);

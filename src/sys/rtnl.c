@@ -9,10 +9,6 @@
 
 #include "base/cleanup.h"
 
-#ifndef SOL_NETLINK
-#define SOL_NETLINK 270
-#endif
-
 void skep_rtnl_begin(struct skep_rtnl *m, uint16_t type, uint16_t flags, int ifindex,
 		     uint32_t parent)
 {
@@ -54,32 +50,9 @@ const void *skep_rtnl_find(const struct rtattr *attrs, size_t len, uint16_t type
 	return NULL;
 }
 
-/* The number that ends a request, with the kernel's words. */
-static int answer(const struct nlmsghdr *head, char *why, size_t size)
-{
-	const struct nlmsgerr *e = NLMSG_DATA(head);
-	size_t len = head->nlmsg_len, at = NLMSG_LENGTH(sizeof(*e)), n;
-	const char *text = NULL;
-
-	if (len < at)
-		return -EBADMSG;
-	/* Without a copy of the request before the words. */
-	if (e->error && head->nlmsg_flags & NLM_F_ACK_TLVS)
-		text = skep_rtnl_find((const struct rtattr *)((const char *)head + at), len - at,
-				      NLMSGERR_ATTR_MSG, &n);
-	if (text && size && n) {
-		n = n < size ? n : size;
-		memcpy(why, text, n);
-		why[n - 1] = '\0';
-	}
-	return e->error;
-}
-
 struct dump {
 	void (*each)(void *ctx, const struct tcmsg *tc, const struct rtattr *attrs, size_t len);
 	void *ctx;
-	char *why;
-	size_t size;
 };
 
 /* True when the answer is complete, *ret then says which. */
@@ -96,7 +69,9 @@ static bool read_some(int fd, const struct dump *d, int *ret)
 	for (; NLMSG_OK(head, len); head = NLMSG_NEXT(head, len)) {
 		*ret = 0;
 		if (head->nlmsg_type == NLMSG_ERROR)
-			*ret = answer(head, d->why, d->size);
+			*ret = head->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr))
+				       ? -EBADMSG
+				       : ((const struct nlmsgerr *)NLMSG_DATA(head))->error;
 		if (head->nlmsg_type == NLMSG_ERROR || head->nlmsg_type == NLMSG_DONE)
 			return true;
 		if (d->each && head->nlmsg_len >= body)
@@ -110,17 +85,14 @@ static bool read_some(int fd, const struct dump *d, int *ret)
 int skep_rtnl_ask(const struct skep_rtnl *m,
 		  void (*each)(void *ctx, const struct tcmsg *tc, const struct rtattr *attrs,
 			       size_t len),
-		  void *ctx, char *why, size_t size)
+		  void *ctx)
 {
 	SKEP_AUTO_CLOSE int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
-	const struct dump d = {each, ctx, why, size};
-	int one = 1, ret;
+	const struct dump d = {each, ctx};
+	int ret;
 
 	if (fd < 0)
 		return -errno;
-	/* Words beside the number (4.12), and the request not sent back (4.12). */
-	setsockopt(fd, SOL_NETLINK, NETLINK_EXT_ACK, &one, sizeof(one));
-	setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &one, sizeof(one));
 	if (send(fd, m, m->head.nlmsg_len, 0) < 0)
 		return -errno;
 	while (!read_some(fd, &d, &ret))

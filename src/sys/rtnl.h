@@ -27,12 +27,12 @@ void skep_rtnl_hold(struct skep_rtnl *m, struct rtattr *holder);
 
 /*
  * Sends @m and reads what comes back, @each (may be NULL) gets what is about
- * qdiscs and filters.  0, or -errno with the kernel's own words in @why.
+ * qdiscs and filters.  0 or -errno.
  */
 int skep_rtnl_ask(const struct skep_rtnl *m,
 		  void (*each)(void *ctx, const struct tcmsg *tc, const struct rtattr *attrs,
 			       size_t len),
-		  void *ctx, char *why, size_t size);
+		  void *ctx);
 
 /* The data of attribute @type among @len bytes at @attrs, *n bytes; NULL: none. */
 const void *skep_rtnl_find(const struct rtattr *attrs, size_t len, uint16_t type, size_t *n);

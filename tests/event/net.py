@@ -68,6 +68,37 @@ def started(obj, *options):
 
 
 before = tc_state()
+# What traffic control is made of is in modules on most kernels: one that finds none.
+modprobe = "/proc/sys/kernel/modprobe"
+if not any(n in KERNEL for n in ("clsact_init", "cls_bpf_change")) and os.path.exists(modprobe):
+    with open(modprobe) as f:
+        was = f.read()
+    with open(modprobe, "w") as f:
+        f.write("/bin/false")
+    status, got, err, _ = run(tc, *UDP, options=WITHOUT)
+    with open(modprobe, "w") as f:
+        f.write(was)
+    ok(status == 4 and "without CONFIG_NET_SCH_INGRESS or CONFIG_NET_CLS_BPF" in err,
+       "clsact: a kernel without", status, err)
+    gone("a kernel without")
+else:
+    skip("clsact: a kernel without", "it is built into this one, or loaded")
+r = subprocess.run(["setpriv", "--bounding-set=-net_admin", "--inh-caps=-net_admin", SKEP, "run",
+                    "--engine", "kernel", *WITHOUT, obj, "--", "true"], capture_output=True,
+                   text=True, env=env("root"))
+ok("needs CAP_NET_ADMIN, which this process lacks" in r.stderr, "clsact: which capability it takes",
+   r.stderr)
+gone("not allowed")
+# One descriptor too few for the last guard's socket: which, nobody knows.
+four = build("four", [(f"v{i}", "tc/ingress", -1) for i in range(4)])
+for n in range(8, 40):
+    r = subprocess.run(["prlimit", f"--nofile={n}", SKEP, "run", "--engine", "kernel", *WITHOUT,
+                        "--duration", "0.1", four], capture_output=True, text=True, env=env("root"))
+    if "no process can be started that removes the filter" in r.stderr or "error" not in r.stderr:
+        break
+ok("removes the filter later: Too many open files" in r.stderr, "clsact: no guard, no filter", n,
+   r.stderr)
+gone("without a guard")
 counts(obj, {"inward": 6, "outward": 6}, "clsact", *UDP, options=WITHOUT)
 gone("in order")
 order = build("order", [("first", "tc/ingress", 0), ("second", "tc/ingress", 0)])

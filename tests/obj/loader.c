@@ -141,6 +141,21 @@ static void unpin(const struct skep_loaded *loaded)
 	}
 }
 
+/* As the tool does before loading. */
+static void size_maps(struct skep_obj *obj)
+{
+	uint32_t i;
+
+	for (i = 0; i < obj->nr_maps; i++) {
+		struct skep_obj_map *map = &obj->maps[i];
+
+		if (!map->max_entries && map->type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+			map->max_entries = TOOLS_ENTRIES;
+		if (!map->value_size && map->type == BPF_MAP_TYPE_STACK_TRACE)
+			map->value_size = TOOLS_STACK;
+	}
+}
+
 static int load(struct skep_sys *sys, const char *path, const char *btf, bool quiet, bool attached)
 {
 	struct skep_load_opts opts = {.sz = sizeof(opts), .btf = btf};
@@ -156,6 +171,8 @@ static int load(struct skep_sys *sys, const char *path, const char *btf, bool qu
 		ret = skep_obj_open(&obj, file.data, file.len, path, sys->log, &err);
 	if (ret && !quiet)
 		printf("open: %s\n", err.msg);
+	if (!ret && quiet)
+		size_maps(obj);
 	if (!ret) {
 		ret = skep_load(&loaded, obj, sys, &opts, &err);
 		if (!quiet)

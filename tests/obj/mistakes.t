@@ -72,6 +72,9 @@ with tempfile.TemporaryDirectory() as tmp:
                            stderr=subprocess.STDOUT, text=True, timeout=60)
         said = r.stdout.replace(tmp, "")
         missing = [w for w in words if w not in said]
+        # What the loader put in to count losses is nothing to show.
+        if what == "missing licence" and "lock *(u64 *)" in said:
+            missing.append("only the user's instructions")
         status = {"one program of two rejected": (3,), "missing licence": (3,),
                   "wrong map type for a helper": (3,)}.get(what, (1, 4))
         ok = r.returncode in status and not missing

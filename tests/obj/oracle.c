@@ -249,8 +249,22 @@ static int dump(const char *path, bool attaching)
 static int plain(const char *path)
 {
 	struct bpf_object *obj = bpf_object__open_file(path, NULL);
-	int ret = obj ? bpf_object__load(obj) : -1;
+	struct bpf_map *map;
+	int ret = -1;
 
+	if (obj) {
+		/* As the tool does before loading. */
+		bpf_object__for_each_map(map, obj)
+		{
+			enum bpf_map_type type = bpf_map__type(map);
+
+			if (!bpf_map__max_entries(map) && type != BPF_MAP_TYPE_PERF_EVENT_ARRAY)
+				bpf_map__set_max_entries(map, TOOLS_ENTRIES);
+			if (!bpf_map__value_size(map) && type == BPF_MAP_TYPE_STACK_TRACE)
+				bpf_map__set_value_size(map, TOOLS_STACK);
+		}
+		ret = bpf_object__load(obj);
+	}
 	bpf_object__close(obj);
 	return ret;
 }
