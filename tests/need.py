@@ -149,11 +149,6 @@ def loop():
     return runs("losetup", "-f")
 
 
-def tcx():
-    with open("/proc/kallsyms") as f:
-        return None if " tcx_link_attach\n" in f.read() else "this kernel has no tcx"
-
-
 def ext4():
     subprocess.run(["modprobe", "ext4"], capture_output=True)
     with open("/proc/filesystems") as f:
@@ -172,7 +167,6 @@ NEEDS = {
     "bpf_loop": lambda: helper(181),
     "netns": lambda: runs("unshare", "-n", "true"),
     "loop": loop,
-    "tcx": tcx,
     "ext4": ext4,
 }
 

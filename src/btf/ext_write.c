@@ -82,13 +82,10 @@ int skep_btf_ext_writer_finish(struct skep_btf_ext_writer *w, void **data, size_
 		header[2 + 2 * kind] = (uint32_t)(from - sizeof(header));
 		header[3 + 2 * kind] = (uint32_t)(out.len - from);
 	}
-	if (w->oom || out.oom) {
+	/* Its header has 32 bits for sizes. */
+	if (w->oom || out.oom || out.len > UINT32_MAX) {
 		skep_buf_deinit(&out);
 		return skep_fail_nomem(err);
-	}
-	if (out.len > UINT32_MAX) {
-		skep_buf_deinit(&out);
-		return skep_fail(err, SKEP_E_BTF_INVALID, EFBIG, ".BTF.ext: more than 4 GiB");
 	}
 	if (any) {
 		memcpy(out.data, header, sizeof(header));

@@ -59,19 +59,38 @@ static int open_object(struct run *run, struct skep_err *err)
 	return ret;
 }
 
-static int set_globals(struct run *run, struct skep_err *err)
+static int set_entries(struct skep_obj *obj, const char *name, const char *value,
+		       struct skep_err *err)
 {
-	char **set, *value;
+	return skep_obj_set_entries(obj, name, (uint32_t)strtoul(value, NULL, 10), err);
+}
+
+/* Each NAME=VALUE of @pairs to @set. */
+static int apply(struct run *run, const struct run_pairs *pairs,
+		 int (*set)(struct skep_obj *, const char *, const char *, struct skep_err *),
+		 struct skep_err *err)
+{
+	char **pair, *value;
 	int ret;
 
-	skep_vec_each (&run->o.sets, set) {
-		value = strchr(*set, '=');
+	skep_vec_each (&pairs->v, pair) {
+		value = strchr(*pair, '=');
 		*value++ = '\0';
-		ret = skep_obj_set_global(run->obj, *set, value, err);
+		ret = set(run->obj, *pair, value, err);
 		if (ret < 0)
 			return ret;
 	}
 	return 0;
+}
+
+/* What the command line changes in the object. */
+static int override(struct run *run, struct skep_err *err)
+{
+	int ret = apply(run, &run->o.attaches, skep_obj_set_section, err);
+
+	if (ret == 0)
+		ret = apply(run, &run->o.entries, set_entries, err);
+	return ret == 0 ? apply(run, &run->o.sets, skep_obj_set_global, err) : ret;
 }
 
 /* From here on programs see process @pid and its descendants. */
@@ -357,7 +376,7 @@ static int work(struct run *run, struct skep_err *err)
 
 	ret = open_object(run, err);
 	if (ret == 0)
-		ret = set_globals(run, err);
+		ret = override(run, err);
 	if (ret == 0)
 		ret = run_engines_create(run, err);
 	if (ret == 0)
@@ -395,7 +414,7 @@ static void deinit(struct run *run)
 	skep_obj_destroy(run->obj);
 	skep_cc_object_deinit(&run->compiled);
 	skep_file_close(&run->file);
-	skep_vec_deinit(&run->o.sets);
+	run_opts_deinit(&run->o);
 }
 
 int skep_cmd_run(struct skep_cli *cli, int argc, char **argv)
@@ -406,7 +425,7 @@ int skep_cmd_run(struct skep_cli *cli, int argc, char **argv)
 
 	status = run_parse(&run, argc, argv);
 	if (status) {
-		skep_vec_deinit(&run.o.sets);
+		run_opts_deinit(&run.o);
 		return status - 1;
 	}
 	if (work(&run, &err) < 0)

@@ -20,6 +20,10 @@
 
 #define SKEP_RUN_ENGINES 2
 
+struct run_pairs {
+	SKEP_VEC(char *) v;
+};
+
 struct run_opts {
 	const char *file;
 	char **command; /* NULL-terminated, or NULL */
@@ -30,11 +34,13 @@ struct run_opts {
 	double duration, interval; /* seconds, 0: none */
 	pid_t pid; /* 0: none */
 	const char *btf; /* file whose types CO-RE goes by, NULL: the kernel's */
+	uint32_t xdp_mode; /* XDP_FLAGS_*_MODE, 0: the best there is */
 	uint64_t frequency, period;
 	struct skep_iter_opts iter;
 	bool log_bpf, verbose, per_cpu, no_losses, no_cache, no_jit;
 	int inject_cmd, inject_nth, inject_errno, inject_times; /* inject_nth 0: none */
-	SKEP_VEC(char *) sets; /* "NAME=VALUE", borrowed from argv */
+	/* Each "NAME=VALUE", borrowed from argv. */
+	struct run_pairs sets, attaches, entries;
 	const char *ignore; /* comma-separated fields that --engine both does not compare */
 };
 
@@ -45,6 +51,7 @@ struct run_source {
 	struct skep_ring ring;
 	struct skep_perf perf;
 	uint64_t lost;
+	bool told; /* that its records have no type */
 	SKEP_VEC(char *) kept; /* --engine both: each record as JSON */
 };
 
@@ -101,6 +108,7 @@ struct run {
 
 /* Reads the command line.  0: go on, else 1 + exit status. */
 int run_parse(struct run *run, int argc, char **argv);
+void run_opts_deinit(struct run_opts *o);
 
 /* run_engine.c: making, loading, attaching. */
 int run_engines_create(struct run *run, struct skep_err *err);

@@ -3,6 +3,7 @@
 #include "cli/run.h"
 
 #include <errno.h>
+#include <linux/if_link.h>
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +131,17 @@ static void tell(struct run_engine *e, const struct skep_err *err)
 	e->run->rejected |= err->tag == SKEP_E_PROG_REJECTED;
 }
 
+/* The index of --dev's device; 0: none was given. */
+static int find_device(const struct run *run, struct skep_err *err)
+{
+	unsigned int ifindex = run->o.dev ? if_nametoindex(run->o.dev) : 0;
+
+	if (run->o.dev && !ifindex)
+		return skep_fail(err, SKEP_E_NOT_FOUND, ENODEV,
+				 "--dev %s: there is no such network device", run->o.dev);
+	return (int)ifindex;
+}
+
 int run_load(struct run_engine *e, struct skep_err *err)
 {
 	struct run *run = e->run;
@@ -147,6 +159,12 @@ int run_load(struct run_engine *e, struct skep_err *err)
 	uint32_t i;
 	int ret;
 
+	if (run->o.xdp_mode == XDP_FLAGS_HW_MODE) {
+		opts.offload = find_device(run, err);
+		if (opts.offload < 0)
+			return opts.offload;
+		opts.count_losses = false;
+	}
 	for (i = 0; i < run->obj->nr_funcs; i++) {
 		struct skep_obj_func *f = &run->obj->funcs[i];
 
@@ -177,6 +195,7 @@ static int attach_one(struct run_engine *e, struct skep_loaded_prog *p, int ifin
 		       : run->o.pid	? run->o.pid
 					: -1,
 		.ifindex = ifindex,
+		.xdp_mode = run->o.xdp_mode,
 		.perf = run->o.perf,
 		.frequency = run->o.frequency,
 		.period = run->o.period,
@@ -215,15 +234,11 @@ static void attach_maps(struct run_engine *e)
 int run_attach(struct run_engine *e, struct skep_err *err)
 {
 	struct run *run = e->run;
-	unsigned int ifindex = 0;
+	int ifindex = find_device(run, err);
 	uint32_t i;
 
-	if (run->o.dev) {
-		ifindex = if_nametoindex(run->o.dev);
-		if (!ifindex)
-			return skep_fail(err, SKEP_E_NOT_FOUND, ENODEV,
-					 "--dev %s: there is no such network device", run->o.dev);
-	}
+	if (ifindex < 0)
+		return ifindex;
 	for (i = 0; i < e->loaded->nr_progs; i++) {
 		struct skep_loaded_prog *p = &e->loaded->progs[i];
 
@@ -232,7 +247,7 @@ int run_attach(struct run_engine *e, struct skep_err *err)
 			continue;
 		if (run->o.pcap && is_packet(p->spec))
 			e->attached++;
-		else if (attach_one(e, p, (int)ifindex) == 0)
+		else if (attach_one(e, p, ifindex) == 0)
 			e->attached++;
 		else
 			tell(e, &p->err);

@@ -5,10 +5,13 @@
 #include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
+#include <linux/if_link.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/cleanup.h"
 
 struct row {
 	const char *name, *arg, *help; /* arg NULL: takes none; help NULL: for tests */
@@ -131,12 +134,57 @@ static const char *set_iter(struct run_opts *o, void *field, const char *arg)
 	return NULL;
 }
 
+/* One more NAME=VALUE. */
+static const char *add_pair(void *field, const char *arg, const char *usage)
+{
+	struct run_pairs *pairs = field;
+
+	if (!strchr(arg, '=') || arg[0] == '=')
+		return usage;
+	return skep_vec_push(&pairs->v, (char *)arg) ? "out of memory" : NULL;
+}
+
+static const char *set_xdp_mode(struct run_opts *o, void *field, const char *arg)
+{
+	static const struct {
+		const char *name;
+		uint32_t flag;
+	} modes[] = {
+		{"native", XDP_FLAGS_DRV_MODE},
+		{"generic", XDP_FLAGS_SKB_MODE},
+		{"offload", XDP_FLAGS_HW_MODE},
+	};
+	size_t i;
+
+	(void)o;
+	for (i = 0; i < SKEP_ARRAY_SIZE(modes); i++)
+		if (!strcmp(arg, modes[i].name)) {
+			*(uint32_t *)field = modes[i].flag;
+			return NULL;
+		}
+	return "--xdp-mode is native, generic or offload";
+}
+
 static const char *add_set(struct run_opts *o, void *field, const char *arg)
 {
-	(void)field;
-	if (!strchr(arg, '='))
-		return "--set takes NAME=VALUE";
-	return skep_vec_push(&o->sets, (char *)arg) ? "out of memory" : NULL;
+	(void)o;
+	return add_pair(field, arg, "--set takes NAME=VALUE");
+}
+
+static const char *add_attach(struct run_opts *o, void *field, const char *arg)
+{
+	(void)o;
+	return add_pair(field, arg, "--attach takes PROGRAM=SECTION");
+}
+
+static const char *add_entries(struct run_opts *o, void *field, const char *arg)
+{
+	static const char usage[] = "--max-entries takes MAP=N, a number from 1 to 4294967295";
+	const char *value = strchr(arg, '=');
+	uint64_t n;
+
+	(void)o;
+	return value && get_number(value + 1, UINT32_MAX, &n) ? add_pair(field, arg, usage) : usage;
 }
 
 static const char *set_inject(struct run_opts *o, void *field, const char *arg)
@@ -212,6 +260,8 @@ static const char *check(const struct run_opts *o)
 		return "--pcap-out needs --pcap";
 	if (o->pcap && (o->dev || o->command || o->pid))
 		return "--pcap feeds the programs by itself: no --dev, -p or command with it";
+	if (o->xdp_mode && !o->dev)
+		return "--xdp-mode needs --dev";
 	if (o->frequency && o->period)
 		return "either --frequency or --period";
 	if (o->pid && o->command)
@@ -286,4 +336,11 @@ int run_parse(struct run *run, int argc, char **argv)
 	o->file = argv[optind];
 	wrong = check(o);
 	return wrong ? 1 + skep_cli_usage(run->cli, "%s", wrong) : 0;
+}
+
+void run_opts_deinit(struct run_opts *o)
+{
+	skep_vec_deinit(&o->sets.v);
+	skep_vec_deinit(&o->attaches.v);
+	skep_vec_deinit(&o->entries.v);
 }

@@ -158,9 +158,9 @@ static int run_one(struct packets *p, unsigned int n, uint32_t i, const void *da
 		if (p->first.tag == SKEP_E_NONE)
 			skep_fail(&p->first,
 				  ret == -EOPNOTSUPP ? SKEP_E_UNSUPPORTED : SKEP_E_SYSTEM, -ret,
-				  "%s: packet %" PRIu64 " (%u bytes): program '%s': %s%s%s",
+				  "%s: packet %" PRIu64 " (%u bytes): program '%s': %s",
 				  p->run->o.pcap, p->nr, len, e->loaded->progs[i].spec->name,
-				  skep_errno_name(-ret), e->sys->why[0] ? ": " : "", e->sys->why);
+				  e->sys->why[0] ? e->sys->why : strerror(-ret));
 		return ret;
 	}
 	*action = attr.test.retval;

@@ -189,6 +189,18 @@ static void keep(struct run_engine *e, const struct run_pending *p, const char *
 			 e->run->o.ignore);
 }
 
+/* Why there are only bytes to be seen, once a map. */
+static void tell_untyped(struct run_engine *e, struct run_source *source)
+{
+	if (source->told || source->map->record_type)
+		return;
+	source->told = true;
+	skep_info(&e->run->cli->log,
+		  "records of map '%s' are shown as bytes, as it does not say what they are: "
+		  "__type(value, struct ...) in its definition does",
+		  source->map->name);
+}
+
 /* Shows one record, and keeps it if it is to be compared. */
 static void show(struct run_engine *e, const struct run_pending *p)
 {
@@ -202,6 +214,8 @@ static void show(struct run_engine *e, const struct run_pending *p)
 		keep(e, p, text, len);
 	if (e->quiet)
 		return;
+	if (!text)
+		tell_untyped(e, p->source);
 	if (text)
 		e->view.ops->line(&e->view, &(struct skep_view_line){.text = text,
 								     .len = len,

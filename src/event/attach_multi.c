@@ -6,9 +6,10 @@
  * A pattern has * and ?.  The kernel's functions come from the engine's list
  * of those that can be probed; the kernel wants each name once.
  *
- * A kernel without fprobe has no such link for its functions: each then gets a
- * probe of its own, up to a number.  The program must have been loaded as an
- * ordinary kprobe program, see skep_event_attach_type().
+ * Where a kernel has no such link (for its functions without fprobe, for those
+ * of a file before 6.6), each gets a probe of its own, up to a number.  The
+ * program must have been loaded as an ordinary kprobe program, see
+ * skep_event_attach_type().
  */
 #include "event/attach.h"
 
@@ -22,10 +23,10 @@
 #include "base/cleanup.h"
 #include "event/sym.h"
 #include "event/symfile.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 #define MULTI_RETURN 1 /* BPF_F_KPROBE_MULTI_RETURN, BPF_F_UPROBE_MULTI_RETURN */
-#define MULTI_MAX    (1u << 20) /* functions of one link: the kernel's limit */
 #define SINGLE_MAX   256 /* functions probed one by one: two descriptors each */
 
 static bool is_pattern(const char *s)
@@ -42,12 +43,10 @@ static int by_name(const void *a, const void *b)
 static int read_functions(const struct skep_attach *a, struct skep_buf *text, struct skep_err *err)
 {
 	struct skep_event ev = {.kind = SKEP_EVENT_FUNCTIONS, .pid = -1, .cpu = -1};
-	int fd = skep_sys_event(a->sys, &ev), n;
+	int fd = skep_sys_event(a->sys, &ev), n = fd;
 	char chunk[16384];
 
-	if (fd < 0)
-		return skep_attach_refused(a, fd, "the list of functions that can be probed", err);
-	while ((n = skep_sys_read(a->sys, fd, chunk, sizeof(chunk))) > 0)
+	while (fd >= 0 && (n = skep_sys_read(a->sys, fd, chunk, sizeof(chunk))) > 0)
 		skep_buf_add(text, chunk, (size_t)n);
 	skep_sys_close(a->sys, fd);
 	if (n < 0)
@@ -84,28 +83,41 @@ static int match_functions(struct skep_buf *text, const char *pattern, struct na
 	return 0;
 }
 
-/* Each function through a probe of its own; what cannot be probed is left out. */
-static int probe_functions(const struct skep_attach *a, const char *const *syms, size_t n,
-			   bool ret_probe, struct skep_links *links, struct skep_err *err)
+/* What one link would have held: names of functions, or offsets in a file. */
+struct many {
+	struct skep_event ev;
+	const char *const *syms; /* NULL: offsets */
+	const uint64_t *offsets;
+	size_t n;
+	const char *lacks; /* why there is no such link */
+};
+
+/* Each through a probe of its own; what cannot be probed is left out. */
+static int probe_singly(const struct skep_attach *a, struct many *m, struct skep_links *links,
+			struct skep_err *err)
 {
-	struct skep_event ev = {.kind = SKEP_EVENT_KPROBE, .pid = -1, .cpu = -1};
 	struct skep_err why = SKEP_ERR_INIT;
 	size_t i, done = 0;
-	char what[320];
+	char what[512];
 	int ret;
 
-	if (n > SINGLE_MAX)
+	if (m->n > SINGLE_MAX)
 		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-				 "program '%s': '%s' matches %zu functions; this kernel was built "
-				 "without CONFIG_FPROBE, so that each takes a probe of its own, "
-				 "and skep sets at most %u; take a narrower pattern",
-				 a->prog, a->args, n, SINGLE_MAX);
-	for (i = 0; i < n; i++) {
-		ev.kprobe.func = syms[i];
-		ev.kprobe.ret = ret_probe;
-		snprintf(what, sizeof(what), "%s/%s: %s", a->def->sec, a->args, syms[i]);
-		ret = skep_attach_to_event(a, &ev, links, what, &why);
-		if (ret < 0 && (ret == -EMFILE || ret == -EOPNOTSUPP || done + n == i + 1))
+				 "program '%s': '%s' matches %zu functions; this kernel %s, so "
+				 "that each takes a probe of its own, and skep sets at most %u; "
+				 "take a narrower pattern",
+				 a->prog, a->args, m->n, m->lacks, SINGLE_MAX);
+	for (i = 0; i < m->n; i++) {
+		if (m->syms) {
+			m->ev.kprobe.func = m->syms[i];
+			snprintf(what, sizeof(what), "%s/%s: %s", a->def->sec, a->args, m->syms[i]);
+		} else {
+			m->ev.uprobe.offset = m->offsets[i];
+			snprintf(what, sizeof(what), "%s/%s: offset %#llx", a->def->sec, a->args,
+				 (unsigned long long)m->offsets[i]);
+		}
+		ret = skep_attach_to_event(a, &m->ev, links, what, &why);
+		if (ret < 0 && (ret == -EMFILE || ret == -EOPNOTSUPP || done + m->n == i + 1))
 			return skep_fail(err, why.tag, why.err, "%s", why.msg);
 		if (ret < 0)
 			skep_warn(a->log, "%s", why.msg);
@@ -113,10 +125,8 @@ static int probe_functions(const struct skep_attach *a, const char *const *syms,
 			done++;
 		skep_err_deinit(&why);
 	}
-	skep_info(a->log,
-		  "program '%s': %s/%s: %zu probes one by one (this kernel was built without "
-		  "CONFIG_FPROBE)",
-		  a->prog, a->def->sec, a->args, done);
+	skep_info(a->log, "program '%s': %s/%s: %zu probes one by one (this kernel %s)", a->prog,
+		  a->def->sec, a->args, done, m->lacks);
 	return 0;
 }
 
@@ -135,8 +145,18 @@ static int link_functions(const struct skep_attach *a, const char *const *syms, 
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
 	ret = skep_attach_link(a, &lc, since, "CONFIG_FPROBE", links, what, &why);
 	/* An engine that leaves a sentence means it; the kernel says just this without fprobe. */
-	if (ret == -EOPNOTSUPP && !a->sys->why[0] && lc.attach_type == BPF_TRACE_KPROBE_MULTI)
-		return probe_functions(a, syms, n, ret_probe, links, err);
+	if (ret == -EOPNOTSUPP && !a->sys->why[0] && lc.attach_type == BPF_TRACE_KPROBE_MULTI) {
+		struct many m = {
+			.ev = {.kind = SKEP_EVENT_KPROBE, .pid = -1, .cpu = -1},
+			.syms = syms,
+			.n = n,
+			.lacks = "was built without CONFIG_FPROBE",
+		};
+
+		m.ev.kprobe.ret = ret_probe;
+		skep_err_deinit(&why);
+		return probe_singly(a, &m, links, err);
+	}
 	return ret < 0 ? skep_fail(err, why.tag, why.err, "%s", why.msg) : ret;
 }
 
@@ -160,10 +180,6 @@ static int attach_kprobe_multi(const struct skep_attach *a, bool ret_probe,
 				"program '%s': no function of the kernel that can be probed "
 				"matches '%s'",
 				a->prog, a->args);
-	else if (names.v.len > MULTI_MAX)
-		ret = skep_fail(err, SKEP_E_ATTACH, E2BIG,
-				"program '%s': '%s' matches %zu functions; one link takes %u",
-				a->prog, a->args, names.v.len, MULTI_MAX);
 	else
 		ret = link_functions(a, names.v.data, names.v.len, ret_probe, links, err);
 	skep_vec_deinit(&names.v);
@@ -244,8 +260,10 @@ static int link_places(const struct skep_attach *a, const char *path, const stru
 {
 	struct skep_link_create lc = {.attach_type = a->def->attach_type};
 	const char *since = lc.attach_type == BPF_TRACE_UPROBE_SESSION ? "6.13" : "6.6";
+	struct skep_err why = SKEP_ERR_INIT;
 	pid_t pid = skep_attach_pid(a);
 	char what[512];
+	int ret;
 
 	lc.uprobe_multi.path = (uintptr_t)path;
 	lc.uprobe_multi.offsets = (uintptr_t)p->offsets.data;
@@ -253,7 +271,22 @@ static int link_places(const struct skep_attach *a, const char *path, const stru
 	lc.uprobe_multi.flags = ret_probe ? MULTI_RETURN : 0;
 	lc.uprobe_multi.pid = pid > 0 ? (uint32_t)pid : 0;
 	snprintf(what, sizeof(what), "%s/%s", a->def->sec, a->args);
-	return skep_attach_link(a, &lc, since, "CONFIG_UPROBES", links, what, err);
+	ret = skep_attach_link(a, &lc, since, "CONFIG_UPROBES", links, what, &why);
+	if (ret == -EINVAL && !a->sys->why[0] && lc.attach_type == BPF_TRACE_UPROBE_MULTI &&
+	    !skep_feature(a->sys, SKEP_FEATURE_UPROBE_MULTI)) {
+		struct many m = {
+			.ev = {.kind = SKEP_EVENT_UPROBE, .pid = pid, .cpu = -1},
+			.offsets = p->offsets.data,
+			.n = p->offsets.len,
+			.lacks = "has no links to many functions of a file, which came with 6.6",
+		};
+
+		m.ev.uprobe.path = path;
+		m.ev.uprobe.ret = ret_probe;
+		skep_err_deinit(&why);
+		return probe_singly(a, &m, links, err);
+	}
+	return ret < 0 ? skep_fail(err, why.tag, why.err, "%s", why.msg) : ret;
 }
 
 static int attach_uprobe_multi(const struct skep_attach *a, bool ret_probe,

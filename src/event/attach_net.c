@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Attaching to network devices: XDP links, native or, where the driver cannot, generic. */
+/*
+ * Attaching to network devices: XDP links, in the mode that was asked for;
+ * else native or, where the driver cannot, generic.
+ */
 #include "event/attach.h"
 
 #include <errno.h>
@@ -22,6 +25,16 @@ static int xdp_link(const struct skep_attach *a, uint32_t flags)
 	return skep_sys_bpf(a->sys, BPF_LINK_CREATE, &attr, sizeof(attr.link_create));
 }
 
+static int fail_mode(const struct skep_attach *a, const char *dev, struct skep_err *err)
+{
+	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "program '%s': xdp on %s: %s",
+			 a->prog, dev,
+			 a->xdp_mode == XDP_FLAGS_DRV_MODE
+				 ? "its driver has no XDP, or not with the device's settings (MTU, "
+				   "LRO); --xdp-mode generic works on each device, and is slower"
+				 : "the kernel has no generic XDP for it; leave out --xdp-mode");
+}
+
 int skep_attach_xdp(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
 {
 	char name[IF_NAMESIZE] = "?", what[64];
@@ -37,8 +50,11 @@ int skep_attach_xdp(const struct skep_attach *a, struct skep_links *links, struc
 	exists = if_indextoname((unsigned int)a->ifindex, name) != NULL;
 	snprintf(what, sizeof(what), "xdp on %s", name);
 	/* Without a mode the kernel takes the driver's, or its own if the driver has none. */
-	link = xdp_link(a, 0);
-	if (link == -EOPNOTSUPP || link == -EINVAL || link == -ENOTSUP) {
+	link = xdp_link(a, a->xdp_mode);
+	if (a->xdp_mode & (XDP_FLAGS_DRV_MODE | XDP_FLAGS_SKB_MODE) && exists &&
+	    (link == -EOPNOTSUPP || link == -EINVAL) && !a->sys->why[0])
+		return fail_mode(a, name, err);
+	if (!a->xdp_mode && (link == -EOPNOTSUPP || link == -EINVAL)) {
 		int generic = xdp_link(a, XDP_FLAGS_SKB_MODE);
 
 		if (generic >= 0)

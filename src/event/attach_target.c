@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "event/attach.h"
+#include "sys/feature.h"
 #include "sys/uapi.h"
 
 static int open_cgroup(const struct skep_attach *a, struct skep_err *err)
@@ -103,28 +104,37 @@ static int link_device(const struct skep_attach *a, uint32_t type, const char *s
 	return skep_attach_link(a, &lc, since, config, links, what, err);
 }
 
-/*
- * tc by tcx links: the qdisc that older kernels need would stay behind when
- * this process is killed.
- */
+/* The same place without links, on kernels before 6.6: a filter, which the engine removes. */
+static int filter_device(const struct skep_attach *a, bool egress, struct skep_links *links,
+			 struct skep_err *err)
+{
+	struct skep_event ev = {
+		.kind = SKEP_EVENT_TC,
+		.pid = -1,
+		.cpu = -1,
+		.tc = {.ifindex = a->ifindex, .prog_fd = a->prog_fd, .egress = egress},
+	};
+	char name[IF_NAMESIZE] = "?", what[80];
+	int fd = skep_sys_event(a->sys, &ev);
+
+	if_indextoname((unsigned int)a->ifindex, name);
+	snprintf(what, sizeof(what), "%s on %s", a->def->sec, name);
+	return fd < 0 ? skep_attach_refused(a, fd, what, err) : skep_attach_keep(a, fd, links, err);
+}
+
 int skep_attach_tcx(const struct skep_attach *a, struct skep_links *links, struct skep_err *err)
 {
+	uint32_t type = a->def->attach_type ? a->def->attach_type : BPF_TCX_INGRESS;
 	struct skep_err why = SKEP_ERR_INIT;
-	uint32_t type = a->def->attach_type;
 	int ret;
 
-	if (!type)
-		type = BPF_TCX_INGRESS;
 	ret = link_device(a, type, "6.6", "CONFIG_NET_XGRESS", links, &why);
-	if (ret < 0 && why.tag == SKEP_E_UNSUPPORTED && !a->sys->why[0])
-		ret = skep_fail(
-			err, why.tag, -ret,
-			"%s; there `tc qdisc add dev DEV clsact` and `tc filter add dev DEV "
-			"%s bpf direct-action object-file FILE section %s` attach it",
-			why.msg, type == BPF_TCX_EGRESS ? "egress" : "ingress", a->def->sec);
+	if ((ret == -EINVAL || ret == -EOPNOTSUPP) && a->ifindex > 0 && !a->sys->why[0] &&
+	    !skep_feature(a->sys, SKEP_FEATURE_TCX))
+		ret = filter_device(a, type == BPF_TCX_EGRESS, links, err);
 	else if (ret < 0)
 		ret = skep_fail(err, why.tag, -ret, "%s", why.msg);
-	else if (!a->def->attach_type)
+	if (ret == 0 && !a->def->attach_type)
 		skep_info(a->log,
 			  "program '%s': SEC(\"%s\") names no direction: attached at ingress "
 			  "(SEC(\"tc/egress\") is the other)",
@@ -257,12 +267,10 @@ int skep_attach_by_hand(const struct skep_attach *a, struct skep_links *links, s
 	size_t i;
 
 	(void)links;
-	for (i = 0; i < SKEP_ARRAY_SIZE(ways); i++)
-		if (ways[i].prog_type == a->def->prog_type)
-			return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-					 "program '%s': a SEC(\"%s\") program %s", a->prog,
-					 a->def->sec, ways[i].how);
+	/* Each row of the table with this function has one; the last is for what is left. */
+	for (i = 0; i < SKEP_ARRAY_SIZE(ways) - 1 && ways[i].prog_type != a->def->prog_type;)
+		i++;
 	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-			 "program '%s': skep cannot attach SEC(\"%s\") programs yet", a->prog,
-			 a->def->sec);
+			 "program '%s': a SEC(\"%s\") program %s", a->prog, a->def->sec,
+			 ways[i].how);
 }

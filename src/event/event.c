@@ -142,15 +142,12 @@ int skep_attach_prog(const struct skep_attach *a, struct skep_links *links, stru
 	size_t before = links->fds.len;
 	int ret;
 
-	if (!a->def->attach)
-		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
-				 "program '%s': skep cannot attach SEC(\"%s\") programs yet",
-				 a->prog, a->def->sec);
 	if (a->def->args && !a->args[0])
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "program '%s': SEC(\"%s\") does not say where to attach; "
-				 "write SEC(\"%s/%s\")",
-				 a->prog, a->def->sec, a->def->sec, a->def->args);
+				 "write SEC(\"%s/%s\"), or --attach %s=%s/...",
+				 a->prog, a->def->sec, a->def->sec, a->def->args, a->prog,
+				 a->def->sec);
 	ret = a->def->attach(a, links, err);
 	if (ret < 0)
 		close_from(links, before, a->sys);
@@ -183,9 +180,6 @@ int skep_event_btf_id(const struct skep_event_def *def, const char *args,
 	struct skep_near near;
 	int id;
 
-	if (!(def->flags & SKEP_EV_BTF_ID))
-		return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
-				 "SEC(\"%s\") programs do not attach to a type", def->sec);
 	if (!args[0])
 		return skep_fail(err, SKEP_E_ATTACH, EINVAL,
 				 "SEC(\"%s\") does not say where to attach; write SEC(\"%s/%s\")",

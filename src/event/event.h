@@ -85,6 +85,7 @@ struct skep_attach {
 	 */
 	bool filtered;
 	int ifindex; /* xdp, tc; 0: not given */
+	uint32_t xdp_mode; /* XDP_FLAGS_DRV_MODE, _SKB_MODE or _HW_MODE; 0: the best there is */
 	const char *perf; /* perf_event: what counts, "page-faults"; NULL: "cpu-clock" */
 	uint64_t frequency; /* perf_event: samples a second; 0: the default (99) */
 	uint64_t period; /* perf_event: a sample each so many, instead of a frequency; 0: none */
@@ -117,7 +118,7 @@ int skep_iter_read(struct skep_sys *sys, int link, void (*put)(void *ctx, const 
 		   void *ctx, struct skep_err *err);
 
 /*
- * The BTF type id a program of @def attaches to ("sched_switch" for
+ * The BTF type id a program of @def, with SKEP_EV_BTF_ID, attaches to ("sched_switch" for
  * "tp_btf/sched_switch"), looked up in @kernel.  > 0 or -errno.
  */
 int skep_event_btf_id(const struct skep_event_def *def, const char *args,

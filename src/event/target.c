@@ -48,7 +48,7 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 	if (colon && (size_t)(colon - args) < sizeof(module))
 		memcpy(module, args, (size_t)(colon - args));
 	/* What is plainly wrong is told as for the kernel's own functions. */
-	if (!def->btf_prefix || !*func ||
+	if (!*func ||
 	    snprintf(name, sizeof(name), "%s%s", def->btf_prefix, func) >= (int)sizeof(name))
 		return skep_event_btf_id(def, func, kt->kernel, err);
 	id = skep_ktypes_find(kt, colon ? module : NULL, name, kind, &where, &index, err);
@@ -67,8 +67,13 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 
 uint32_t skep_event_attach_type(const struct skep_event_def *def, struct skep_ktypes *kt)
 {
-	if (def->attach_type != BPF_TRACE_KPROBE_MULTI || skep_ktypes_open(kt, NULL) < 0 ||
-	    skep_btf_find(kt->kernel, "register_fprobe_ips", BTF_KIND_FUNC, 0) > 0)
+	const char *func = def->attach_type == BPF_TRACE_KPROBE_MULTI ? "register_fprobe_ips"
+			   : def->attach_type == BPF_TRACE_UPROBE_MULTI
+				   ? "bpf_uprobe_multi_link_attach"
+				   : NULL;
+
+	if (!func || skep_ktypes_open(kt, NULL) < 0 ||
+	    skep_btf_find(kt->kernel, func, BTF_KIND_FUNC, 0) > 0)
 		return def->attach_type;
 	return 0;
 }

@@ -17,9 +17,10 @@ int skep_event_target(const struct skep_event_def *def, const char *args, struct
 
 /*
  * The expected_attach_type that a program of @def is loaded with: the row's.
- * A kprobe.multi program on a kernel that was built without fprobe is loaded
- * as a kprobe program (0), as which attach_multi.c attaches it there, so that
- * bpf_get_func_ip() is the one for kprobes.
+ * A kprobe.multi program on a kernel that was built without fprobe, and a
+ * uprobe.multi program on one before 6.6, is loaded as a kprobe program (0), as
+ * which attach_multi.c attaches it there, so that bpf_get_func_ip() is the one
+ * for such probes.
  */
 uint32_t skep_event_attach_type(const struct skep_event_def *def, struct skep_ktypes *kt);
 

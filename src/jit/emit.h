@@ -46,10 +46,16 @@ struct skep_jit_group {
 	bool member; /* the first of a group checks for this one */
 };
 
+/* Slots that are emitted one after the other. */
+struct skep_jit_block {
+	uint32_t start, end; /* end is exclusive */
+	uint32_t last; /* the slot of the last instruction */
+};
+
 struct skep_jit {
 	const struct skep_vm_prog *prog;
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
-	bool checked;
+	bool checked, counted; /* its instructions are counted */
 	unsigned int passes; /* SKEP_JIT_PASS_* */
 	uint64_t blind; /* 0, or what the random numbers of blinding are made from */
 	unsigned int pass; /* 0 or 1 */
@@ -62,6 +68,9 @@ struct skep_jit {
 	SKEP_VEC(struct skep_jit_cold) colds;
 	uint32_t slot; /* of the instruction being emitted */
 	uint32_t nr_funcs;
+	bool calls, local_calls, loops; /* it calls helpers; functions; it jumps back */
+	bool tails, may_goto, packets; /* has such instructions */
+	uint16_t named; /* bits of the registers that it names */
 	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
@@ -70,12 +79,17 @@ struct skep_jit {
 	uint8_t *proof;
 	struct skep_jit_group *group; /* checked mode, by slot */
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
+	struct skep_jit_block
+		*blocks; /* all of the program, in the order to emit; NULL: of slots */
+	uint32_t nr_blocks;
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
 	bool oom;
 	/* What the architecture tells besides the code: */
 	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */
 	bool faults;
-	uint32_t stub_body; /* offset where the stub's frame is complete */
+	uint32_t
+		enter; /* offset of the second stub: int (struct skep_vm *, uint64_t *r0, ctx, len) */
+	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };
 
@@ -104,6 +118,15 @@ static inline void skep_jit_byte(struct skep_jit *j, uint8_t b)
 {
 	if (j->len + 8 <= j->cap || skep_jit_room(j))
 		j->code[j->len++] = b;
+}
+
+/* The low @n bytes of @v, at most 8. */
+static inline void skep_jit_bytes(struct skep_jit *j, uint64_t v, unsigned int n)
+{
+	if (j->len + 8 > j->cap && !skep_jit_room(j))
+		return;
+	memcpy(j->code + j->len, &v, 8);
+	j->len += n;
 }
 
 static inline void skep_jit_u32(struct skep_jit *j, uint32_t v)

@@ -142,16 +142,17 @@ static bool may_fault(const struct skep_vm_insn *in)
 static const struct skep_vm_insn *insn_at(const struct skep_fault_code *code, uintptr_t pc)
 {
 	uint32_t off = (uint32_t)(pc - code->start), low = 0, high = code->prog->nr, mid;
+	const struct skep_vm_insn *in;
 
 	while (high - low > 1) {
 		mid = low + (high - low) / 2;
-		if (code->at[mid] <= off)
+		if (code->at[mid].at <= off)
 			low = mid;
 		else
 			high = mid;
 	}
-	return code->at[low] <= off && may_fault(&code->prog->insns[low]) ? &code->prog->insns[low]
-									  : NULL;
+	in = &code->prog->insns[code->at[low].slot];
+	return code->at[low].at <= off && may_fault(in) ? in : NULL;
 }
 
 /* As if we had never been there. */

@@ -19,12 +19,16 @@
 
 struct skep_vm_prog;
 
+struct skep_fault_at {
+	uint32_t at, slot;
+};
+
 /* Machine code that may fault, as long as it is registered. */
 struct skep_fault_code {
 	uintptr_t start, end;
 	uintptr_t landing; /* where a run goes on that has to end */
 	const struct skep_vm_prog *prog;
-	const uint32_t *at; /* offset of the code of each slot, ascending; prog->nr of them */
+	const struct skep_fault_at *at; /* where the code of each slot is, ascending; prog->nr */
 };
 
 /* Installs the handlers of SIGSEGV and SIGBUS if nobody has yet.  0 or -errno. */

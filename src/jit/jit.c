@@ -53,6 +53,7 @@ uint32_t skep_jit_label(struct skep_jit *j)
 	uint32_t *at, *old;
 
 	if (label < j->cap_labels) {
+		j->label_at[label] = UINT32_MAX;
 		j->nr_labels++;
 		return label;
 	}
@@ -67,6 +68,7 @@ uint32_t skep_jit_label(struct skep_jit *j)
 		return 0;
 	}
 	j->cap_labels = cap;
+	j->label_at[label] = UINT32_MAX;
 	j->nr_labels++;
 	return label;
 }
@@ -117,26 +119,38 @@ static int resolve(struct skep_jit *j, struct skep_err *err)
 	return 0;
 }
 
-static void find_leaders(struct skep_jit *j)
+/* Copies the program and finds out on the way what it is made of. */
+static void read_program(struct skep_jit *j)
 {
 	const struct skep_vm_prog *prog = j->prog;
 	uint32_t i;
 
 	for (i = 0; i < prog->nr; i++) {
 		const struct skep_vm_insn *in = &prog->insns[i];
-		uint8_t kind;
 
+		j->ir[i] = *in;
+		j->named |= (uint16_t)(1 << in->dst | 1 << in->src);
 		if (prog->is_func[i] || i == 0) {
 			j->leader[i] |= 1;
 			j->nr_funcs++;
 		}
-		if (in->op >= SKEP_OP_MAX)
-			continue;
-		kind = skep_insn_table[in->op].kind;
-		if (kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO)
+		switch (skep_jit_kind(in)) {
+		case SKEP_KIND_COND:
+		case SKEP_KIND_JA:
+		case SKEP_KIND_MAY_GOTO:
+			j->may_goto |= in->op == SKEP_OP_MAY_GOTO;
 			j->leader[(int64_t)i + in->off] |= in->off <= 0 ? 3 : 1;
-		if (kind == SKEP_KIND_LDDW)
-			i++;
+			j->loops |= in->off <= 0;
+			break;
+		case SKEP_KIND_CALL: j->calls = true; break;
+		case SKEP_KIND_CALL_PC:
+		case SKEP_KIND_CALL_KFUNC:
+		case SKEP_KIND_CALLX: j->local_calls = true; break;
+		case SKEP_KIND_LDDW: j->ir[++i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP}; break;
+		case SKEP_KIND_LD_ABS:
+		case SKEP_KIND_LD_IND: j->packets = true; break;
+		default: j->tails |= in->op == SKEP_VM_OP_TAIL_CALL;
+		}
 	}
 }
 
@@ -146,9 +160,9 @@ static void find_loops(struct skep_jit *j)
 	int64_t low = INT64_MAX;
 	uint32_t i;
 
-	for (i = j->prog->nr; i-- > 0;) {
-		const struct skep_vm_insn *in = &j->prog->insns[i];
-		uint8_t kind = in->op < SKEP_OP_MAX ? skep_insn_table[in->op].kind : UINT8_MAX;
+	for (i = j->loops ? j->prog->nr : 0; i-- > 0;) {
+		const struct skep_vm_insn *in = &j->ir[i];
+		uint8_t kind = skep_jit_kind(in);
 
 		if ((kind == SKEP_KIND_COND || kind == SKEP_KIND_JA) && i + (int64_t)in->off < low)
 			low = i + (int64_t)in->off;
@@ -168,7 +182,7 @@ static int emit(struct skep_jit *j, struct skep_err *err)
 		swap = j->old_at;
 		j->old_at = j->label_at;
 		j->label_at = swap;
-		memset(j->label_at, 0xff, j->cap_labels * sizeof(*j->label_at));
+		memset(j->label_at, 0xff, j->nr_labels * sizeof(*j->label_at));
 		skep_jit_emit(j);
 		if (j->oom)
 			return skep_fail_nomem(err);
@@ -261,11 +275,15 @@ void skep_jit_faulted(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_
 static bool register_faults(const struct skep_jit *j, struct code *code,
 			    const struct skep_vm_prog *prog)
 {
-	uint32_t *at = malloc(prog->nr * sizeof(*at));
+	struct skep_jit_block all = {.end = prog->nr}, *blocks = j->blocks ? j->blocks : &all;
+	uint32_t nr = j->blocks ? j->nr_blocks : 1, n = 0, b, i;
+	struct skep_fault_at *at = malloc(prog->nr * sizeof(*at));
 
 	if (!at)
 		return false;
-	memcpy(at, j->label_at, prog->nr * sizeof(*at));
+	for (b = 0; b < nr; b++)
+		for (i = blocks[b].start; i < blocks[b].end; i++)
+			at[n++] = (struct skep_fault_at){j->label_at[i], i};
 	code->fault = (struct skep_fault_code){
 		.start = (uintptr_t)code->pages,
 		.end = (uintptr_t)code->pages + code->len,
@@ -283,11 +301,13 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = (j->len + page - 1) & ~(page - 1);
 	struct code *code = calloc(1, sizeof(*code) + prog->nr * sizeof(code->at[0]));
+	const void *at;
 	uint32_t i;
 
 	if (!code)
 		return skep_fail_nomem(err);
-	code->pages = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	code->pages = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	if (code->pages == MAP_FAILED) {
 		free(code);
 		return skep_fail_nomem(err);
@@ -298,7 +318,9 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	code->nr = prog->nr;
 	for (i = 0; i < prog->nr; i++)
 		code->at[i] = j->label_at[prog->nr + i];
+	at = code->pages + j->enter;
 	code->native.run = run;
+	memcpy(&code->native.enter, &at, sizeof(at));
 	code->native.sites = j->nr_sites;
 	code->native.destroy = destroy;
 	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {
@@ -409,7 +431,11 @@ static int begin(struct skep_jit *j, const struct skep_jit_opts *opts, struct sk
 int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,
 		     struct skep_err *err)
 {
-	struct skep_jit j = {.prog = prog, .checked = !prog->trusted};
+	struct skep_jit j = {
+		.prog = prog,
+		.checked = !prog->trusted,
+		.counted = !prog->trusted || prog->budget,
+	};
 	int ret = begin(&j, opts, err);
 
 	if (ret < 0)
@@ -419,7 +445,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	if (prog->native)
 		return 0;
 	j.cap = 4096 + (size_t)prog->nr * 16;
-	j.cap_labels = prog->nr * 4 + 64;
+	j.cap_labels = prog->nr * (j.checked ? 4 : 2) + 256;
 	j.code = malloc(j.cap);
 	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));
 	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));
@@ -432,8 +458,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	    !j.select) {
 		ret = skep_fail_nomem(err);
 	} else {
-		memcpy(j.ir, prog->insns, prog->nr * sizeof(*j.ir));
-		find_leaders(&j);
+		read_program(&j);
 		find_loops(&j);
 		ret = skep_jit_optimise(&j) < 0 ? skep_fail_nomem(err) : emit(&j, err);
 		if (ret == 0)
@@ -447,6 +472,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	free(j.proof);
 	free(j.group);
 	free(j.select);
+	free(j.blocks);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->gdb)

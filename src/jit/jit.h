@@ -33,7 +33,12 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_PROVE = 1 << 7, /* checked mode: no checks that cannot fail */
 	SKEP_JIT_PASS_GROUP = 1 << 8, /* checked mode: one check for neighbours */
 	SKEP_JIT_PASS_SELECT = 1 << 9, /* jumps over one result without a jump */
-	SKEP_JIT_PASS_ALL = (1 << 10) - 1,
+	SKEP_JIT_PASS_CONST = 1 << 10, /* what is known to be a constant; decided jumps */
+	SKEP_JIT_PASS_INLINE = 1 << 11, /* look-ups in arrays and small helpers without a call */
+	SKEP_JIT_PASS_STACK = 1 << 12, /* stores to the frame that nothing reads */
+	SKEP_JIT_PASS_DIVIDE = 1 << 13, /* division by a constant multiplies */
+	SKEP_JIT_PASS_LAYOUT = 1 << 14, /* blocks in an order that takes fewer jumps */
+	SKEP_JIT_PASS_ALL = (1 << 15) - 1,
 };
 
 struct skep_jit_opts {

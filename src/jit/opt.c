@@ -13,8 +13,51 @@
 #include "jit/jit.h"
 #include "jit/opt.h"
 
-#define ALL_REGS 0x7ff
-#define ARGS	 0x3e /* r1 to r5 */
+#define ALL_REGS SKEP_JIT_ALL_REGS
+#define ARGS	 SKEP_JIT_ARGS
+
+const uint8_t skep_jit_kinds[SKEP_JIT_OP_MAX] = {
+#define SKEP_INSN(name, kind, ...) [SKEP_OP_##name] = SKEP_KIND_##kind,
+#include "isa/isa.def"
+	[SKEP_OP_MAX... SKEP_JIT_OP_MAX - 1] = UINT8_MAX,
+};
+
+/* As in isa.def: what a register's column and a row's kind say. */
+#define READS(field)  ((field) == SKEP_F_READ || (field) == SKEP_F_RDWR)
+#define WRITES(field) ((field) == SKEP_F_WRITE || (field) == SKEP_F_RDWR)
+#define ONE_OF(kind, a, b, c, d) \
+	((kind) == SKEP_KIND_##a || (kind) == SKEP_KIND_##b || (kind) == SKEP_KIND_##c || \
+	 (kind) == SKEP_KIND_##d)
+#define TRAITS(kind, dst, src) \
+	((READS(dst) ? SKEP_JIT_READS_DST : 0) | (READS(src) ? SKEP_JIT_READS_SRC : 0) | \
+	 (WRITES(dst) ? SKEP_JIT_WRITES_DST : 0) | (WRITES(src) ? SKEP_JIT_WRITES_SRC : 0) | \
+	 (ONE_OF(kind, LDX, LDSX, ST, STX) ? SKEP_JIT_INDEXED : 0) | \
+	 ((kind) == SKEP_KIND_ALU || (kind) == SKEP_KIND_LDDW ? SKEP_JIT_COMPUTES : 0) | \
+	 (ONE_OF(kind, CALL, CALL_PC, CALL_KFUNC, CALLX) || \
+			  ONE_OF(kind, EXIT, CMPXCHG, LD_ABS, LD_IND) \
+		  ? SKEP_JIT_OTHER \
+		  : 0))
+
+const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
+#define SKEP_INSN(name, kind, code, dst, src, ...) \
+	[SKEP_OP_##name] = TRAITS(SKEP_KIND_##kind, dst, src),
+#include "isa/isa.def"
+	[SKEP_VM_OP_TAIL_CALL] = SKEP_JIT_OTHER,
+	[SKEP_JIT_NOP] = 0,
+	[SKEP_JIT_LEA] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LEA_INDEX] = SKEP_JIT_OTHER | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LEA32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LEA32_INDEX] = SKEP_JIT_OTHER | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ZEXT8] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ZEXT16] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ROL64] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_ROL32] = SKEP_JIT_READS_SRC | SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LOOKUP] = SKEP_JIT_OTHER,
+	[SKEP_JIT_LOOKUP_ROW] = SKEP_JIT_OTHER,
+	[SKEP_JIT_GET] = SKEP_JIT_OTHER,
+	[SKEP_JIT_CONST] = SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
+	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
+};
 
 static uint16_t bit(unsigned int reg)
 {
@@ -53,107 +96,41 @@ static struct skep_jit_effect access_effect(const struct skep_vm_insn *in,
 	return e;
 }
 
-static struct skep_jit_effect own_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
-{
-	struct skep_jit_effect e = {.def = bit(in->dst)};
-
-	switch (in->op) {
-	case SKEP_JIT_NOP: return (struct skep_jit_effect){0};
-	case SKEP_JIT_LEA_INDEX: e.use = bit(in->src) | bit((unsigned int)in->imm); return e;
-	case SKEP_JIT_LEA:
-	case SKEP_JIT_ROL64:
-	case SKEP_JIT_ROL32: e.use = bit(in->src); return e;
-	case SKEP_JIT_LOOKUP:
-		e.use = bit(BPF_REG_2);
-		e.def = j->checked ? 1 : ARGS | 1;
-		return e;
-	default: return (struct skep_jit_effect){.use = ALL_REGS};
-	}
-}
-
-struct skep_jit_effect skep_jit_effect(const struct skep_jit *j, const struct skep_vm_insn *in)
+struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
+					     const struct skep_vm_insn *in)
 {
 	struct skep_jit_effect e = {0};
-	const struct skep_insn_info *row;
 
-	if (in->op >= SKEP_OP_MAX)
-		return own_effect(j, in);
-	row = &skep_insn_table[in->op];
-	if (skep_jit_is_load(row->kind) || skep_jit_is_store(row->kind))
-		return access_effect(in, row);
-	switch ((enum skep_kind)row->kind) {
-	case SKEP_KIND_CALL: return call_effect(j, in);
-	case SKEP_KIND_EXIT:
+	if (skep_jit_traits[in->op] & SKEP_JIT_INDEXED)
+		return access_effect(in, &skep_insn_table[in->op]);
+	switch (in->op) {
+	case SKEP_OP_CALL: return call_effect(j, in);
+	case SKEP_OP_EXIT:
 		/* Without proof a caller may look at what a function left in r1 to r5. */
 		e.use = j->checked && j->nr_funcs > 1 ? ARGS | 1 : 1;
 		e.def = (uint16_t)(ALL_REGS & ~e.use);
 		return e;
-	case SKEP_KIND_CALL_PC:
+	case SKEP_OP_CALL_PC:
 		/* And a function at its caller's r6 to r9. */
 		if (j->checked)
 			return (struct skep_jit_effect){.use = ALL_REGS};
 		return (struct skep_jit_effect){.use = ARGS, .def = ARGS | 1};
-	case SKEP_KIND_CALLX:
-	case SKEP_KIND_CALL_KFUNC:
-	case SKEP_KIND_LD_ABS:
-	case SKEP_KIND_LD_IND:
-	case SKEP_KIND_CMPXCHG: return (struct skep_jit_effect){.use = ALL_REGS};
-	default: break;
+	case SKEP_JIT_LEA_INDEX:
+	case SKEP_JIT_LEA32_INDEX:
+		return (struct skep_jit_effect){.use = bit(in->src) | bit((unsigned int)in->imm),
+						.def = bit(in->dst)};
+	case SKEP_JIT_LOOKUP:
+	case SKEP_JIT_LOOKUP_ROW:
+		return (struct skep_jit_effect){.use = bit(BPF_REG_2),
+						.def = j->checked ? 1 : ARGS | 1};
+	case SKEP_JIT_GET: return (struct skep_jit_effect){.def = j->checked ? 1 : ARGS | 1};
+	default: return (struct skep_jit_effect){.use = ALL_REGS};
 	}
-	if (row->dst == SKEP_F_READ || row->dst == SKEP_F_RDWR)
-		e.use |= bit(in->dst);
-	if (row->src == SKEP_F_READ || row->src == SKEP_F_RDWR)
-		e.use |= bit(in->src);
-	if (row->dst == SKEP_F_WRITE || row->dst == SKEP_F_RDWR)
-		e.def |= bit(in->dst);
-	if (row->src == SKEP_F_RDWR)
-		e.def |= bit(in->src);
-	return e;
 }
 
-static bool ends_flow(const struct skep_vm_insn *in)
-{
-	return in->op == SKEP_OP_EXIT || in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32;
-}
-
-static bool jumps(const struct skep_vm_insn *in)
-{
-	uint8_t kind;
-
-	if (in->op >= SKEP_OP_MAX)
-		return false;
-	kind = skep_insn_table[in->op].kind;
-	return kind == SKEP_KIND_COND || kind == SKEP_KIND_JA || kind == SKEP_KIND_MAY_GOTO;
-}
-
-uint32_t skep_jit_next(const struct skep_jit *j, uint32_t i)
-{
-	const struct skep_vm_insn *in = &j->ir[i];
-
-	return i + 1 + (in->op < SKEP_OP_MAX && skep_insn_table[in->op].kind == SKEP_KIND_LDDW);
-}
-
-/* What of live[] after slot @i: live at the entries of what can follow it. */
-uint16_t skep_jit_live_out(const struct skep_jit *j, const uint16_t *live, uint32_t i)
-{
-	const struct skep_vm_insn *in = &j->ir[i];
-	uint32_t next = skep_jit_next(j, i);
-	uint16_t out = 0;
-
-	if (!ends_flow(in) && next < j->prog->nr)
-		out |= live[next];
-	if (jumps(in))
-		out |= live[(int64_t)i + in->off];
-	return out;
-}
-
-/* Nothing happens but that its destination gets a value. */
 static bool computes(const struct skep_vm_insn *in)
 {
-	uint8_t kind = skep_jit_kind(in);
-
-	return kind == SKEP_KIND_ALU || kind == SKEP_KIND_LDDW || in->op == SKEP_JIT_LEA ||
-	       in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 || in->op == SKEP_JIT_ROL32;
+	return skep_jit_traits[in->op] & SKEP_JIT_COMPUTES;
 }
 
 /* live[i]: registers that may still be read at the entry of slot @i. */
@@ -222,6 +199,31 @@ static bool fuse_add(struct skep_jit *j, uint32_t i)
 	return true;
 }
 
+/* The same with 32 bits; and dst = src; dst &= 0xff or 0xffff. */
+static bool fuse_low(struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *a = &j->ir[i], *b = a + 1;
+	bool mask = b->op == SKEP_OP_AND64_K || b->op == SKEP_OP_AND32_K;
+
+	if (!same_block(j, i, 2) || (a->op != SKEP_OP_MOV64_X && a->op != SKEP_OP_MOV32_X) ||
+	    b->dst != a->dst)
+		return false;
+	if (b->op == SKEP_OP_ADD32_K)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32, a->dst, a->src, b->imm);
+	else if (b->op == SKEP_OP_SUB32_K && b->imm != INT32_MIN)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32, a->dst, a->src, -b->imm);
+	else if (b->op == SKEP_OP_ADD32_X && b->src != a->dst)
+		skep_jit_replace(j, i, SKEP_JIT_LEA32_INDEX, a->dst, a->src, b->src);
+	else if (mask && b->imm == 0xff)
+		skep_jit_replace(j, i, SKEP_JIT_ZEXT8, a->dst, a->src, 0);
+	else if (mask && b->imm == 0xffff)
+		skep_jit_replace(j, i, SKEP_JIT_ZEXT16, a->dst, a->src, 0);
+	else
+		return false;
+	drop(j, i + 1);
+	return true;
+}
+
 /* [dst = src;] dst <<= 32; dst >>= 32: the lower half, zero- or sign-extended. */
 static bool fuse_extend(struct skep_jit *j, uint32_t i)
 {
@@ -284,13 +286,18 @@ static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
 
 static void fuse(struct skep_jit *j, const uint16_t *live)
 {
+	bool rotate = j->passes & SKEP_JIT_PASS_ROTATE, other = j->passes & SKEP_JIT_PASS_FUSE;
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		if ((j->passes & SKEP_JIT_PASS_ROTATE) && fuse_rotate(j, i, live))
+	for (i = 0; i < j->prog->nr; i++) {
+		uint16_t op = j->ir[i].op;
+
+		if (op != SKEP_OP_MOV64_X && op != SKEP_OP_MOV32_X && op != SKEP_OP_LSH64_K)
 			continue;
-		if (j->passes & SKEP_JIT_PASS_FUSE && !fuse_extend(j, i))
-			fuse_add(j, i);
+		if (rotate && fuse_rotate(j, i, live))
+			continue;
+		if (other && !fuse_extend(j, i) && !fuse_add(j, i))
+			fuse_low(j, i);
 	}
 }
 
@@ -299,7 +306,7 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 {
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
+	for (i = 0; i < j->prog->nr; i++) {
 		const struct skep_vm_insn *in = &j->ir[i];
 
 		if (!computes(in) || skep_jit_live_out(j, live, i) & bit(in->dst))
@@ -307,70 +314,6 @@ static void drop_dead(struct skep_jit *j, const uint16_t *live)
 		if (skep_jit_kind(in) == SKEP_KIND_LDDW)
 			drop(j, i + 1);
 		drop(j, i);
-	}
-}
-
-/* The instruction of the block that put a 64-bit immediate into @reg for slot @i, or NULL. */
-static const struct skep_vm_insn *constant_in(const struct skep_jit *j, uint32_t i, uint8_t reg)
-{
-	while (!j->leader[i] && i-- > 0) {
-		const struct skep_vm_insn *in = &j->ir[i];
-		struct skep_jit_effect e = skep_jit_effect(j, in);
-
-		if (skep_jit_kind(in) == SKEP_KIND_LDDW && in->dst == reg)
-			return in;
-		if (e.def & bit(reg) || e.use == ALL_REGS)
-			return NULL;
-	}
-	return NULL;
-}
-
-static bool has_lookup(const struct skep_vm_prog *prog, uint64_t addr)
-{
-	uint32_t i;
-
-	for (i = 0; i < prog->nr_maps; i++)
-		if ((uintptr_t)prog->maps[i] == addr)
-			return prog->maps[i]->ops->lookup;
-	return false;
-}
-
-/* Look-ups in a map that is known here go to the map's own function. */
-static void direct_lookups(struct skep_jit *j, const uint16_t *live)
-{
-	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
-	uint32_t i;
-
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		const struct skep_vm_insn *in = &j->ir[i], *map;
-
-		if (in->op != SKEP_OP_CALL || in->helper != lookup || (j->checked && !j->proof[i]))
-			continue;
-		map = constant_in(j, i, BPF_REG_1);
-		if (!map || !has_lookup(j->prog, (uint64_t)map->imm))
-			continue;
-		skep_jit_replace(j, i, SKEP_JIT_LOOKUP, 0, 0, map->imm);
-		if (j->checked)
-			j->ir[i].off = skep_jit_live_out(j, live, i) & ARGS;
-	}
-}
-
-/* bpf_loop() with a callback that is known here calls it at once. */
-static void direct_loops(struct skep_jit *j)
-{
-	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
-	uint32_t i;
-
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
-		const struct skep_vm_insn *in = &j->ir[i], *func;
-
-		if (in->op != SKEP_OP_CALL || in->helper != loop)
-			continue;
-		func = constant_in(j, i, BPF_REG_2);
-		if (func && func->op == SKEP_OP_LDDW_FUNC)
-			skep_jit_replace(j, i, SKEP_JIT_LOOP, 0, 0,
-					 (const struct skep_vm_insn *)(uintptr_t)func->imm -
-						 j->prog->insns);
 	}
 }
 
@@ -405,7 +348,7 @@ static void find_selects(struct skep_jit *j)
 {
 	uint32_t i, n;
 
-	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
+	for (i = 0; i < j->prog->nr; i++) {
 		const struct skep_vm_insn *in = &j->ir[i];
 
 		if (skep_jit_kind(in) != SKEP_KIND_COND || in->off < 2 || in->off > 3 ||
@@ -419,36 +362,62 @@ static void find_selects(struct skep_jit *j)
 	}
 }
 
+/* What comes before registers' liveness is asked for. */
+static int prepare(struct skep_jit *j)
+{
+	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0)
+		return -1;
+	if ((j->passes & SKEP_JIT_PASS_CONST) && skep_jit_constants(j) < 0)
+		return -1;
+	return 0;
+}
+
+/* Results and stores that nobody reads. */
+static int drop_all(struct skep_jit *j, uint16_t *live)
+{
+	bool dropped = false;
+
+	if (j->passes & SKEP_JIT_PASS_DEAD) {
+		find_live(j, live);
+		drop_dead(j, live);
+	}
+	if (j->passes & SKEP_JIT_PASS_ADDRESS)
+		skep_jit_scale(j, live);
+	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j, &dropped) < 0)
+		return -1;
+	if (dropped && (j->passes & SKEP_JIT_PASS_DEAD)) {
+		find_live(j, live);
+		drop_dead(j, live);
+	}
+	return 0;
+}
+
 int skep_jit_optimise(struct skep_jit *j)
 {
 	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
 
-	if (!live)
-		return -1;
-	if (j->checked && (j->passes & SKEP_JIT_PASS_PROVE) && skep_jit_ranges(j) < 0) {
+	if (!live || prepare(j) < 0) {
 		free(live);
 		return -1;
 	}
-	if (j->passes & ~(unsigned int)SKEP_JIT_PASS_ALIGN)
+	if (j->passes & ~(unsigned int)(SKEP_JIT_PASS_ALIGN | SKEP_JIT_PASS_LAYOUT))
 		find_live(j, live);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE))
 		fuse(j, live);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP))
 		skep_jit_values(j, live);
-	if (j->passes & SKEP_JIT_PASS_LOOKUP) {
-		if (j->checked) /* it says what to keep: by what is read now */
+	if (j->calls) {
+		if (j->checked) /* look-ups say what to keep: by what is read now */
 			find_live(j, live);
-		direct_lookups(j, live);
+		skep_jit_calls(j, live);
 	}
-	if (j->passes & SKEP_JIT_PASS_LOOP)
-		direct_loops(j);
-	if (j->passes & SKEP_JIT_PASS_DEAD) {
-		find_live(j, live);
-		drop_dead(j, live);
+	if (drop_all(j, live) < 0) {
+		free(live);
+		return -1;
 	}
 	/* Blinded immediates need the scratch register. */
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)
 		find_selects(j);
 	free(live);
-	return 0;
+	return j->loops && (j->passes & SKEP_JIT_PASS_LAYOUT) ? skep_jit_layout(j) : 0;
 }

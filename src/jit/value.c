@@ -53,14 +53,15 @@ static uint16_t number(struct values *v, enum how how, uint16_t a, uint16_t b, i
 	return v->nr++;
 }
 
+/* The first numbers stand for what the registers hold at the start of a block. */
 static void forget(struct values *v)
 {
 	unsigned int i;
 
-	v->nr = 0;
+	v->nr = 11;
 	v->nr_open = 0;
 	for (i = 0; i < 11; i++)
-		v->reg[i] = number(v, OPAQUE, 0, 0, 0);
+		v->reg[i] = (uint16_t)i;
 }
 
 /* A register that holds @value: @but only if there is no other; -1: none. */
@@ -283,6 +284,7 @@ static uint16_t result(struct values *v, const struct skep_vm_insn *in)
 
 	switch (in->op) {
 	case SKEP_OP_MOV64_K: return number(v, CONST, 0, 0, in->imm);
+	case SKEP_JIT_CONST: return number(v, CONST, 0, 0, in->imm);
 	case SKEP_OP_MOV32_K: return number(v, CONST, 0, 0, (uint32_t)in->imm);
 	case SKEP_OP_MOV64_X: return src;
 	case SKEP_OP_MOV32_X: return moved32(v, in->src);
@@ -322,9 +324,7 @@ static void step(struct values *v, uint32_t i)
 	if (in->op == SKEP_JIT_NOP || kind == SKEP_KIND_COND || kind == SKEP_KIND_JA ||
 	    skep_jit_is_store(kind))
 		return;
-	if (kind == SKEP_KIND_ALU || kind == SKEP_KIND_LDDW || skep_jit_is_load(kind) ||
-	    in->op == SKEP_JIT_LEA || in->op == SKEP_JIT_LEA_INDEX || in->op == SKEP_JIT_ROL64 ||
-	    in->op == SKEP_JIT_ROL32)
+	if (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES || skep_jit_is_load(kind))
 		v->reg[in->dst] = result(v, in);
 	else if (row && (kind == SKEP_KIND_ATOMIC || kind == SKEP_KIND_CMPXCHG))
 		v->reg[in->src] = number(v, OPAQUE, 0, 0, 0),

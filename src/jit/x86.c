@@ -3,7 +3,8 @@
  * The x86-64 back end.
  *
  * BPF registers live in machine registers all the time (map[]); r12 is the
- * struct skep_vm, r9 to r11 are scratch.  Stack frames of 512 bytes follow
+ * struct skep_vm, r9 the count of instructions left, if they are counted;
+ * r10, r11 and else r9 are scratch.  Stack frames of 512 bytes follow
  * each other downwards, so rbp only moves by 512 around a call.  All functions
  * of a program save the same registers: a jump from one into another, which
  * no verifier would pass, finds the frame it expects.
@@ -19,6 +20,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "jit/jit.h"
 #include "jit/opt.h"
 #include "jit/x86_emit.h"
 
@@ -49,9 +51,9 @@ void skep_x86_charge(struct x86 *x, uint32_t n)
 {
 	uint32_t back;
 
-	if (!x->j->checked && !x->j->prog->budget)
+	if (!x->j->counted)
 		return;
-	x_mem_imm(x->j, true, X_SUB, VM, AT(left), (int32_t)n);
+	x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
 	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
 	skep_jit_place(x->j, back);
 }
@@ -181,6 +183,26 @@ static void check_atomic(struct x86 *x, int bpf_base, int32_t off, uint32_t widt
 
 /* Arithmetic. */
 
+/* The flags say how the result of this operation compares with 0. */
+static void leave_flags(struct x86 *x, int reg, bool w)
+{
+	x->flags_at = x->j->len;
+	x->flags_reg = reg;
+	x->flags_w = w;
+}
+
+static bool has_flags(const struct x86 *x, int reg, bool w)
+{
+	return x->flags_at == x->j->len && x->flags_reg == reg && x->flags_w == w &&
+	       (x->j->passes & SKEP_JIT_PASS_FUSE) && !x->j->leader[x->j->slot];
+}
+
+static void binary_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
+{
+	x_rr(x->j, W, op, SRC, DST);
+	leave_flags(x, DST, W);
+}
+
 static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)
 {
 	int32_t imm = (int32_t)in->imm;
@@ -193,11 +215,13 @@ static void binary_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t widt
 		x_imm(x->j, false, op, DST, imm);
 	else if (op == X_XOR && imm == -1 && W)
 		x_group3(x->j, true, 2, DST);
-	else
+	else {
 		x_imm(x->j, W, op, DST, imm);
+		leave_flags(x, DST, W);
+	}
 }
 
-#define BINARY(name, op) FORMS(name, binary_k(x, in, width, op), x_rr(x->j, W, op, SRC, DST))
+#define BINARY(name, op) FORMS(name, binary_k(x, in, width, op), binary_x(x, in, width, op))
 BINARY(ADD, X_ADD)
 BINARY(SUB, X_SUB)
 BINARY(OR, X_OR)
@@ -221,100 +245,6 @@ static void multiply_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t wi
 }
 
 FORMS(MUL, multiply_k(x, in, width), x_rr(x->j, W, 0x0faf, DST, SRC))
-
-enum { DIV = 0, MOD = 1, SIGNED = 2 };
-
-/* The dividend is in dst, the divisor (not 0, signed: not -1) in r11. */
-static void divide(struct x86 *x, int dst, bool w, unsigned int how)
-{
-	struct skep_jit *j = x->j;
-
-	x_mov(j, true, R10, RAX);
-	x_mov(j, true, R9, RDX);
-	if (dst != RAX)
-		x_mov(j, true, RAX, dst);
-	if (how & SIGNED) {
-		x_rex(j, w, 0, 0, 0, false);
-		skep_jit_byte(j, 0x99); /* cqo or cdq */
-	} else {
-		x_rr(j, false, X_XOR, RDX, RDX);
-	}
-	x_group3(j, w, how & SIGNED ? 7 : 6, R11);
-	x_mov(j, w, R11, how & MOD ? RDX : RAX);
-	x_mov(j, true, RAX, R10);
-	x_mov(j, true, RDX, R9);
-	x_mov(j, w, dst, R11);
-}
-
-static void div_by_zero(struct x86 *x, int dst, bool w, unsigned int how)
-{
-	if (!(how & MOD))
-		x_const(x->j, dst, 0);
-	else if (!w)
-		x_mov(x->j, false, dst, dst);
-}
-
-static void div_by_minus_one(struct x86 *x, int dst, bool w, unsigned int how)
-{
-	if (how & MOD)
-		x_const(x->j, dst, 0);
-	else
-		x_group3(x->j, w, 3, dst);
-}
-
-static void div_k(struct x86 *x, int dst, bool w, unsigned int how, int64_t imm)
-{
-	uint64_t v = w ? (uint64_t)imm : (uint32_t)imm;
-	bool power = v && (v & (v - 1)) == 0;
-	unsigned int log = power ? (unsigned int)__builtin_ctzll(v) : 0;
-
-	if (imm == 0) {
-		div_by_zero(x, dst, w, how);
-	} else if ((how & SIGNED) && imm == -1) {
-		div_by_minus_one(x, dst, w, how);
-	} else if (!(how & SIGNED) && power && !(how & MOD)) {
-		if (log)
-			x_shift(x->j, w, 5, dst, log);
-		else if (!w)
-			x_mov(x->j, false, dst, dst);
-	} else if (!(how & SIGNED) && power && v - 1 <= INT32_MAX) {
-		x_imm(x->j, false, X_AND, dst, (int32_t)(v - 1));
-	} else {
-		x_const(x->j, R11, v);
-		divide(x, dst, w, how);
-	}
-}
-
-static void div_x(struct x86 *x, int dst, int src, bool w, unsigned int how)
-{
-	struct skep_jit *j = x->j;
-	uint32_t zero = skep_jit_label(j), minus = skep_jit_label(j), end = skep_jit_label(j);
-
-	x_mov(j, w, R11, src);
-	x_rr(j, w, X_TEST, R11, R11);
-	x_jcc(j, CC_E, zero);
-	if (how & SIGNED) {
-		x_imm(j, w, X_CMP, R11, -1);
-		x_jcc(j, CC_E, minus);
-	}
-	divide(x, dst, w, how);
-	x_jmp(j, end);
-	if (how & SIGNED) {
-		skep_jit_place(j, minus);
-		div_by_minus_one(x, dst, w, how);
-		x_jmp(j, end);
-	}
-	skep_jit_place(j, zero);
-	div_by_zero(x, dst, w, how);
-	skep_jit_place(j, end);
-}
-
-#define DIVISION(name, how) FORMS(name, div_k(x, DST, W, how, in->imm), div_x(x, DST, SRC, W, how))
-DIVISION(DIV, DIV)
-DIVISION(MOD, MOD)
-DIVISION(SDIV, SIGNED | DIV)
-DIVISION(SMOD, SIGNED | MOD)
-#undef DIVISION
 
 static void shift_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int digit)
 {
@@ -402,7 +332,10 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 {
 	if (x->into >= 0) /* cmov: what would have been jumped over was done */
 		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ 1), x->into, x->from);
-	else
+	else if (target(x, in) == x->next && in->off != 1) {
+		x->turned = true;
+		x_jcc(x->j, cc ^ 1, x->j->slot + 1);
+	} else
 		x_jcc(x->j, cc, target(x, in));
 }
 
@@ -417,7 +350,9 @@ static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t wid
 	int32_t imm = (int32_t)in->imm;
 
 	charge_back(x, in);
-	if (imm == 0 && cc != CC_B && cc != CC_AE)
+	if (imm == 0 && (cc == CC_E || cc == CC_NE) && has_flags(x, DST, W))
+		; /* as the last operation has left them */
+	else if (imm == 0 && cc != CC_B && cc != CC_AE)
 		x_rr(x->j, W, X_TEST, DST, DST);
 	else
 		x_imm(x->j, W, X_CMP, DST, imm);
@@ -463,7 +398,7 @@ FORMS(JSET, test_k(x, in, width), test_x(x, in, width))
 static void jump(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
 	charge_back(x, in);
-	if (in->off != 1)
+	if (target(x, in) != x->next)
 		x_jmp(x->j, target(x, in));
 }
 
@@ -606,6 +541,7 @@ static void fetch_loop(struct x86 *x, const struct skep_vm_insn *in, uint32_t wi
 	uint32_t again = skep_jit_label(j);
 
 	check_atomic(x, in->dst, in->off, width, true);
+	skep_x86_keep_left(j);
 	x_mov(j, true, R10, RAX);
 	x_load(j, W, RAX, R11, 0);
 	skep_jit_place(j, again);
@@ -613,6 +549,7 @@ static void fetch_loop(struct x86 *x, const struct skep_vm_insn *in, uint32_t wi
 	x_rr(j, W, op, SRC == RAX ? R10 : SRC, R9);
 	x_mem(j, LOCK, W, 0x0fb1, R9, R11, 0, false);
 	x_jcc(j, CC_NE, again);
+	skep_x86_take_left(j);
 	if (SRC == RAX)
 		return;
 	x_mov(j, W, SRC, RAX);

@@ -31,61 +31,98 @@ static inline bool fits8(int64_t v)
 	return v >= -128 && v <= 127;
 }
 
-static inline void x_rex(struct skep_jit *j, bool w, int reg, int index, int rm, bool force)
+/* An instruction's first bytes, collected to be written at once. */
+struct x_bytes {
+	uint64_t v;
+	unsigned int n;
+};
+
+static inline void b_put(struct x_bytes *b, uint32_t v, unsigned int n)
+{
+	b->v |= (uint64_t)v << b->n * 8;
+	b->n += n;
+}
+
+static inline void b_rex(struct x_bytes *b, bool w, int reg, int index, int rm, bool force)
 {
 	uint8_t rex = (uint8_t)(0x40 | w << 3 | (reg >> 3) << 2 | (index >> 3) << 1 | rm >> 3);
 
 	if (rex != 0x40 || force)
-		skep_jit_byte(j, rex);
+		b_put(b, rex, 1);
 }
 
 /* Opcodes of more than one byte are written first byte highest: 0x0fb6. */
-static inline void x_opcode(struct skep_jit *j, uint32_t op)
+static inline void b_opcode(struct x_bytes *b, uint32_t op)
 {
 	if (op > 0xffff)
-		skep_jit_byte(j, (uint8_t)(op >> 16));
+		b_put(b, op >> 16, 1);
 	if (op > 0xff)
-		skep_jit_byte(j, (uint8_t)(op >> 8));
-	skep_jit_byte(j, (uint8_t)op);
+		b_put(b, op >> 8 & 0xff, 1);
+	b_put(b, op & 0xff, 1);
+}
+
+static inline void x_rex(struct skep_jit *j, bool w, int reg, int index, int rm, bool force)
+{
+	struct x_bytes b = {0};
+
+	b_rex(&b, w, reg, index, rm, force);
+	skep_jit_bytes(j, b.v, b.n);
 }
 
 static inline void x_rr(struct skep_jit *j, bool w, uint32_t op, int reg, int rm)
 {
-	x_rex(j, w, reg, 0, rm, false);
-	x_opcode(j, op);
-	skep_jit_byte(j, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+	struct x_bytes b = {0};
+
+	b_rex(&b, w, reg, 0, rm, false);
+	b_opcode(&b, op);
+	b_put(&b, 0xc0u | (reg & 7u) << 3 | (rm & 7u), 1);
+	skep_jit_bytes(j, b.v, b.n);
 }
 
 /* The same with a byte register as rm: spl, bpl, sil and dil need a REX prefix. */
 static inline void x_rr8(struct skep_jit *j, bool w, uint32_t op, int reg, int rm)
 {
-	x_rex(j, w, reg, 0, rm, rm >= 4);
-	x_opcode(j, op);
-	skep_jit_byte(j, (uint8_t)(0xc0 | (reg & 7) << 3 | (rm & 7)));
+	struct x_bytes b = {0};
+
+	b_rex(&b, w, reg, 0, rm, rm >= 4);
+	b_opcode(&b, op);
+	b_put(&b, 0xc0u | (reg & 7u) << 3 | (rm & 7u), 1);
+	skep_jit_bytes(j, b.v, b.n);
+}
+
+static inline void x_address_behind(struct skep_jit *j, struct x_bytes *b, int reg, int base,
+				    int32_t disp)
+{
+	uint8_t mod = disp == 0 && (base & 7) != RBP ? 0x00 : fits8(disp) ? 0x40 : 0x80;
+
+	b_put(b, mod | (reg & 7u) << 3 | (base & 7u), 1);
+	if ((base & 7) == RSP)
+		b_put(b, 0x24, 1);
+	if (mod == 0x40)
+		b_put(b, (uint8_t)disp, 1);
+	skep_jit_bytes(j, b->v, b->n);
+	if (mod == 0x80)
+		skep_jit_u32(j, (uint32_t)disp);
 }
 
 static inline void x_address(struct skep_jit *j, int reg, int base, int32_t disp)
 {
-	uint8_t mod = disp == 0 && (base & 7) != RBP ? 0x00 : fits8(disp) ? 0x40 : 0x80;
+	struct x_bytes b = {0};
 
-	skep_jit_byte(j, (uint8_t)(mod | (reg & 7) << 3 | (base & 7)));
-	if ((base & 7) == RSP)
-		skep_jit_byte(j, 0x24);
-	if (mod == 0x40)
-		skep_jit_byte(j, (uint8_t)disp);
-	else if (mod == 0x80)
-		skep_jit_u32(j, (uint32_t)disp);
+	x_address_behind(j, &b, reg, base, disp);
 }
 
 /* op reg, [base + disp], either way round; prefix 0: none. */
 static inline void x_mem(struct skep_jit *j, uint8_t prefix, bool w, uint32_t op, int reg, int base,
 			 int32_t disp, bool byte_reg)
 {
+	struct x_bytes b = {0};
+
 	if (prefix)
-		skep_jit_byte(j, prefix);
-	x_rex(j, w, reg, 0, base, byte_reg && reg >= 4);
-	x_opcode(j, op);
-	x_address(j, reg, base, disp);
+		b_put(&b, prefix, 1);
+	b_rex(&b, w, reg, 0, base, byte_reg && reg >= 4);
+	b_opcode(&b, op);
+	x_address_behind(j, &b, reg, base, disp);
 }
 
 /* An address: base + (index << scale) + disp; base or index -1: none. */
@@ -103,20 +140,22 @@ static inline void x_mem_at(struct skep_jit *j, uint8_t prefix, bool w, uint32_t
 		      : a->disp == 0 && (a->base & 7) != RBP ? 0x00
 		      : fits8(a->disp)			     ? 0x40
 							     : 0x80;
+	struct x_bytes b = {0};
 
 	if (a->index < 0 && a->base >= 0) {
 		x_mem(j, prefix, w, op, reg, a->base, a->disp, byte_reg);
 		return;
 	}
 	if (prefix)
-		skep_jit_byte(j, prefix);
-	x_rex(j, w, reg, index, base, byte_reg && reg >= 4);
-	x_opcode(j, op);
-	skep_jit_byte(j, (uint8_t)(mod | (reg & 7) << 3 | 4));
-	skep_jit_byte(j, (uint8_t)(a->scale << 6 | (index & 7) << 3 | (base & 7)));
+		b_put(&b, prefix, 1);
+	b_rex(&b, w, reg, index, base, byte_reg && reg >= 4);
+	b_opcode(&b, op);
+	b_put(&b, mod | (reg & 7u) << 3 | 4, 1);
+	b_put(&b, (uint32_t)a->scale << 6 | (index & 7u) << 3 | (base & 7u), 1);
 	if (mod == 0x40)
-		skep_jit_byte(j, (uint8_t)a->disp);
-	else if (mod == 0x80 || a->base < 0)
+		b_put(&b, (uint8_t)a->disp, 1);
+	skep_jit_bytes(j, b.v, b.n);
+	if (mod == 0x80 || a->base < 0)
 		skep_jit_u32(j, (uint32_t)a->disp);
 }
 
@@ -139,13 +178,13 @@ static inline void x_lea(struct skep_jit *j, int reg, int base, int32_t disp)
 static inline void x_lea_index(struct skep_jit *j, bool w, int reg, int base, int index, int scale)
 {
 	bool need = (base & 7) == RBP;
+	struct x_bytes b = {0};
 
-	x_rex(j, w, reg, index, base, false);
-	skep_jit_byte(j, 0x8d);
-	skep_jit_byte(j, (uint8_t)((need ? 0x44 : 0x04) | (reg & 7) << 3));
-	skep_jit_byte(j, (uint8_t)(scale << 6 | (index & 7) << 3 | (base & 7)));
-	if (need)
-		skep_jit_byte(j, 0);
+	b_rex(&b, w, reg, index, base, false);
+	b_put(&b, 0x8d, 1);
+	b_put(&b, (need ? 0x44u : 0x04u) | (reg & 7u) << 3, 1);
+	b_put(&b, (uint32_t)scale << 6 | (index & 7u) << 3 | (base & 7u), need ? 2 : 1);
+	skep_jit_bytes(j, b.v, b.n);
 }
 
 static inline void x_mov(struct skep_jit *j, bool w, int to, int from)
@@ -156,17 +195,19 @@ static inline void x_mov(struct skep_jit *j, bool w, int to, int from)
 /* op is one of X_ADD .. X_CMP. */
 static inline void x_imm(struct skep_jit *j, bool w, uint8_t op, int rm, int32_t imm)
 {
-	x_rex(j, w, 0, 0, rm, false);
+	struct x_bytes b = {0};
+
+	b_rex(&b, w, 0, 0, rm, false);
 	if (!fits8(imm) && rm == RAX) {
-		skep_jit_byte(j, (uint8_t)((op & 0x38) | 5));
-		skep_jit_u32(j, (uint32_t)imm);
-		return;
+		b_put(&b, (op & 0x38u) | 5, 1);
+	} else {
+		b_put(&b, fits8(imm) ? 0x83 : 0x81, 1);
+		b_put(&b, 0xc0u | (op & 0x38u) | (rm & 7u), 1);
 	}
-	skep_jit_byte(j, fits8(imm) ? 0x83 : 0x81);
-	skep_jit_byte(j, (uint8_t)(0xc0 | (op & 0x38) | (rm & 7)));
 	if (fits8(imm))
-		skep_jit_byte(j, (uint8_t)imm);
-	else
+		b_put(&b, (uint8_t)imm, 1);
+	skep_jit_bytes(j, b.v, b.n);
+	if (!fits8(imm))
 		skep_jit_u32(j, (uint32_t)imm);
 }
 
@@ -301,8 +342,8 @@ static inline void x_ud2(struct skep_jit *j)
 	skep_jit_byte(j, 0x0b);
 }
 
-/* Calls C; the caller has saved what it needs and aligned the stack.  Uses rax. */
-static inline void x_call_c(struct skep_jit *j, const void *fn)
+/* Calls a function of C.  Uses rax. */
+static inline void x_call_at(struct skep_jit *j, const void *fn)
 {
 	x_const(j, RAX, (uint64_t)(uintptr_t)fn);
 	x_indirect(j, 2, RAX);

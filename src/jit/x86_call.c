@@ -100,6 +100,8 @@ FN(tail_call)
 	x_mov(j, true, RSI, R11);
 	x_mov(j, true, RDX, RSP);
 	x_call_c(j, (const void *)(uintptr_t)skep_jit_tail);
+	if (!j->counted) /* the target's may be */
+		x_load(j, true, LEFT, VM, AT(left));
 	fail_if_failed(x);
 	x_mov(j, true, R11, RAX);
 	reload_args(x);
@@ -137,7 +139,7 @@ static void before_call(struct x86 *x, uint8_t what)
 	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
 	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
 	move_frame(x, X_SUB, X_ADD, what);
-	if (x->may_goto && !(what & SKEP_VM_LEAF)) {
+	if (x->j->may_goto && !(what & SKEP_VM_LEAF)) {
 		skep_x86_frame_address(x);
 		x_rex(x->j, true, 0, 0, R11, false);
 		skep_jit_byte(x->j, 0xc7); /* mov qword, imm32 */
@@ -154,7 +156,7 @@ static void after_call(struct x86 *x, uint8_t what)
 	uint32_t slow, back;
 
 	move_frame(x, X_ADD, X_SUB, what);
-	if (!x->tails || (what & SKEP_VM_LEAF))
+	if (!x->j->tails || (what & SKEP_VM_LEAF))
 		return;
 	/* The callee may have ended as another program. */
 	slow = skep_x86_cold(x, COLD_ENTER, 0, false, &back);
@@ -251,6 +253,24 @@ FN(lea)
 	x_lea_index(x->j, true, DST, SRC, R11, 0);
 }
 
+FN(lea32)
+{
+	if (!x->j->blind) {
+		x_mem(x->j, 0, false, 0x8d, DST, SRC, (int32_t)in->imm, false);
+		return;
+	}
+	skep_x86_blind(x, (int32_t)in->imm);
+	x_lea_index(x->j, false, DST, SRC, R11, 0);
+}
+
+FN(lea32_index)
+{
+	x_lea_index(x->j, false, DST, SRC, map[in->imm], 0);
+}
+
+ROW(zext8, x_rr8(x->j, false, 0x0fb6, DST, SRC))
+ROW(zext16, x_rr(x->j, false, 0x0fb7, DST, SRC))
+
 static void rotate(struct x86 *x, const struct skep_vm_insn *in, bool w)
 {
 	if (DST != SRC)
@@ -276,11 +296,14 @@ FN(lookup)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_map *m = (const struct skep_map *)(uintptr_t)in->imm;
+	skep_map_lookup_fn *fn = m->ops->lookup;
 
 	keep_args(x, in->off, true);
 	x_const(j, RDI, (uint64_t)in->imm);
 	x_load(j, false, RDX, VM, AT(cpu));
-	x_call_c(j, (const void *)(uintptr_t)m->ops->lookup);
+	if (m->ops->own_lookup && m->ops->own_lookup(m))
+		fn = m->ops->own_lookup(m);
+	x_call_c(j, (const void *)(uintptr_t)fn);
 	keep_args(x, in->off, false);
 }
 

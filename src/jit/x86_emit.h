@@ -24,7 +24,16 @@ extern const uint8_t skep_x86_map[12];
 /* Where BPF's r6 to r9 live: the registers that a function saves if the program uses them. */
 extern const uint8_t skep_x86_saved[4];
 
-enum skep_x86_cold { COLD_CHECK, COLD_GROUP, COLD_UNALIGNED, COLD_DEPTH, COLD_LIMIT, COLD_ENTER };
+enum skep_x86_cold {
+	COLD_CHECK,
+	COLD_GROUP,
+	COLD_UNALIGNED,
+	COLD_DEPTH,
+	COLD_LIMIT,
+	COLD_ENTER,
+	COLD_NULL, /* r0 = 0 */
+	COLD_DIVISION, /* by 0 or -1, which stands in r11 */
+};
 
 /* What emitters share beside the buffer. */
 struct x86 {
@@ -35,11 +44,16 @@ struct x86 {
 	bool site_write[SKEP_VM_SITES];
 	unsigned int nr_sites, next_site;
 	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
+	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
+	bool turned; /* the jump at the current slot goes to what follows, by a jump to the next slot */
+	size_t flags_at; /* code up to here has left the flags of flags_reg's last operation */
+	int flags_reg;
+	bool flags_w;
 	bool careful; /* each access is checked by itself */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
 	uint8_t here_save, here_frame; /* the same of the function that is emitted: leaves differ */
-	bool tails, bmi2, may_goto, packets;
+	bool bmi2;
 };
 
 typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t width);
@@ -48,8 +62,52 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 #define SKEP_INSN(name, ...) skep_x86_fn skep_x86_##name;
 #include "isa/isa.def"
 /* And one for each operation of the machine and of the passes. */
-skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_rotate64,
-	skep_x86_rotate32, skep_x86_lookup, skep_x86_loop;
+skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_lea32,
+	skep_x86_lea32_index, skep_x86_zext8, skep_x86_zext16, skep_x86_rotate64, skep_x86_rotate32,
+	skep_x86_lookup, skep_x86_lookup_row, skep_x86_get, skep_x86_loop;
+
+/*
+ * In programs whose instructions are counted r9 is vm->left, which is only
+ * right in memory while C runs.
+ */
+#define LEFT R9
+
+static inline void skep_x86_keep_left(struct skep_jit *j)
+{
+	if (j->counted)
+		x_store(j, true, VM, AT(left), LEFT);
+}
+
+static inline void skep_x86_take_left(struct skep_jit *j)
+{
+	if (j->counted)
+		x_load(j, true, LEFT, VM, AT(left));
+}
+
+/* Calls C; the caller has saved what it needs and aligned the stack.  Uses rax. */
+static inline void x_call_c(struct skep_jit *j, const void *fn)
+{
+	skep_x86_keep_left(j);
+	x_call_at(j, fn);
+	skep_x86_take_left(j);
+}
+
+/* rdx is kept while a multiplication or a division uses it. */
+static inline void skep_x86_keep_rdx(struct skep_jit *j)
+{
+	if (j->counted) /* below the stack, where no signal handler writes */
+		x_store(j, true, RSP, -8, RDX);
+	else
+		x_mov(j, true, R9, RDX);
+}
+
+static inline void skep_x86_bring_rdx(struct skep_jit *j)
+{
+	if (j->counted)
+		x_load(j, true, RDX, RSP, -8);
+	else
+		x_mov(j, true, RDX, R9);
+}
 
 /* r11 = imm, sign-extended; with blinding by way of two random-looking constants. */
 void skep_x86_blind(struct x86 *x, int32_t imm);
@@ -57,6 +115,8 @@ void skep_x86_blind(struct x86 *x, int32_t imm);
 /* A label in the cold part for this instruction; *@back is where it comes back to. */
 uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, bool write,
 		       uint32_t *back);
+/* @what: the `len` of a COLD_DIVISION. */
+void skep_x86_rare_division(struct x86 *x, uint32_t what);
 /* Counts @n instructions against the budget. */
 void skep_x86_charge(struct x86 *x, uint32_t n);
 /* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */

@@ -72,7 +72,7 @@ size_t skep_gdb_frames(const struct skep_gdb_code *code, uint8_t *buf)
 	static const uint8_t host[] = {DW_RBP, DW_RBX, 12, 13, 14, 15},
 			     bpf[] = {DW_RBX, 13, 14, 15};
 	uint8_t saved[4], *p = cie(buf);
-	uint32_t i, body = 4 + 4; /* endbr64; sub rsp, imm8 */
+	uint32_t i, body = code->frame ? 4 + 4 : 4; /* endbr64; sub rsp, imm8 */
 	int nr = 0;
 
 	for (i = 0; i < 4; i++) {

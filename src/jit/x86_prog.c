@@ -22,9 +22,16 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_NOP] = skep_x86_nop,
 	[SKEP_JIT_LEA] = skep_x86_lea,
 	[SKEP_JIT_LEA_INDEX] = skep_x86_lea_index,
+	[SKEP_JIT_LEA32] = skep_x86_lea32,
+	[SKEP_JIT_LEA32_INDEX] = skep_x86_lea32_index,
+	[SKEP_JIT_ZEXT8] = skep_x86_zext8,
+	[SKEP_JIT_ZEXT16] = skep_x86_zext16,
 	[SKEP_JIT_ROL64] = skep_x86_rotate64,
 	[SKEP_JIT_ROL32] = skep_x86_rotate32,
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
+	[SKEP_JIT_LOOKUP_ROW] = skep_x86_lookup_row,
+	[SKEP_JIT_GET] = skep_x86_get,
+	[SKEP_JIT_CONST] = skep_x86_LDDW,
 	[SKEP_JIT_LOOP] = skep_x86_loop,
 };
 
@@ -33,12 +40,12 @@ const char *skep_jit_arch(void)
 	return "x86-64";
 }
 
-/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
-static void stub(struct x86 *x)
+static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
+
+/* Both stubs have the same frame: rdi is the machine, rsi where r0 goes to. */
+static void stub_head(struct x86 *x)
 {
-	static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
 	struct skep_jit *j = x->j;
-	uint32_t leave = skep_jit_label(j);
 	int i;
 
 	x_endbr64(j);
@@ -47,15 +54,63 @@ static void stub(struct x86 *x)
 	x_push(j, RSI);
 	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
 	x_imm(j, true, X_SUB, RSP, 8);
-	j->stub_body = (uint32_t)j->len;
+	j->stub_body = (uint32_t)j->len - j->enter;
 	x_mov(j, true, VM, RDI);
-	x_mov(j, true, R11, RDX);
 	x_store(j, true, VM, AT(native_sp), RSP);
+	skep_x86_take_left(j);
+}
+
+/* vm->left is what the program says that has ended, which tail calls may have changed. */
+static void left_of_ended(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t skip = skep_jit_label(j);
+
+	if (!j->tails) {
+		skep_x86_keep_left(j);
+		return;
+	}
+	x_mem(j, 0, false, 0x80, 7, VM, AT(counted), false); /* cmp byte, 0 */
+	skep_jit_byte(j, 0);
+	x_jcc(j, CC_E, skip);
+	x_store(j, true, VM, AT(left), LEFT);
+	skep_jit_place(j, skip);
+}
+
+/* int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed. */
+static void enter_stub(struct x86 *x, uint32_t leave)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	j->enter = (uint32_t)j->len;
+	stub_head(x);
+	x_mov(j, true, skep_x86_map[1], RDX);
+	x_mov(j, true, skep_x86_map[2], RCX);
+	x_lea(j, RBP, VM, AT(stack) + (int32_t)sizeof(((struct skep_vm *)0)->stack));
+	for (i = 0; i < 10; i++)
+		if (i != 1 && i != 2)
+			x_const(j, skep_x86_map[i], 0);
+	x_call(j, skep_x86_entry(x, 0));
+	x_jmp(j, leave);
+}
+
+/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
+static void stub(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t leave = skep_jit_label(j), done = skep_jit_label(j);
+	int i;
+
+	stub_head(x);
+	x_mov(j, true, R11, RDX);
 	for (i = 0; i < 11; i++)
 		if (i != 2) /* rsi, the array's address, last */
 			x_load(j, true, skep_x86_map[i], RSI, i * 8);
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);
+	skep_jit_place(j, done);
+	left_of_ended(x);
 	x_load(j, true, RSI, RSP, 16);
 	x_store(j, true, RSI, 0, RAX);
 	x_const(j, RAX, 0);
@@ -72,6 +127,7 @@ static void stub(struct x86 *x)
 	x_load(j, true, RSP, VM, AT(native_sp));
 	x_const(j, RAX, 1);
 	x_jmp(j, leave);
+	enter_stub(x, done);
 }
 
 static const uint8_t volatile_regs[] = {RAX, RDI, RSI, RDX, RCX, R8};
@@ -110,7 +166,7 @@ static void find_thunk(struct x86 *x, bool write)
 	x_mov(j, true, RSI, R11);
 	x_mov(j, true, RDX, R9);
 	x_const(j, RCX, write);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_find);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_find);
 	x_rr(j, false, 0x84, RAX, RAX);
 	leave_c(j, 0);
 	x_ret(j);
@@ -128,7 +184,7 @@ static void check_thunk(struct x86 *x, bool write)
 	x_mov(j, true, RDX, R11);
 	x_mov(j, true, RCX, R9);
 	x_const(j, R8, write);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_check);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_check);
 	x_rr(j, false, 0x84, RAX, RAX); /* test al, al; neither mov nor pop change flags */
 	leave_c(j, 0);
 	x_jcc(j, CC_E, x->fail);
@@ -212,16 +268,6 @@ static void function(struct x86 *x, uint32_t slot)
 		x_imm(j, true, X_SUB, RSP, x->here_frame);
 }
 
-/* True if what stands before @slot can run into it. */
-static bool falls_into(const struct skep_vm_prog *prog, uint32_t slot, uint32_t before)
-{
-	const struct skep_vm_insn *in = &prog->insns[before];
-	bool ja = in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32;
-
-	/* A jump to what follows is no code. */
-	return slot && in->op != SKEP_OP_EXIT && (!ja || in->off == 1);
-}
-
 /* To the start of what the processor fetches at once. */
 static void align(struct skep_jit *j)
 {
@@ -280,14 +326,9 @@ static void emit_one(struct x86 *x)
 /*
  * Starts of loops; and inside of loops what is only jumped to, where padding costs no time.
  */
-static bool wants_alignment(const struct skep_jit *j, uint32_t slot, uint32_t before)
+static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 {
-	const struct skep_vm_insn *in = &j->ir[before];
-
-	if (j->leader[slot] & 2)
-		return true;
-	return (j->leader[slot] & 4) && (in->op == SKEP_OP_JA || in->op == SKEP_OP_JA32) &&
-	       in->off != 1;
+	return (j->leader[slot] & 2) || ((j->leader[slot] & 4) && !falls);
 }
 
 /* The jump at the current slot and what it would jump over: that in r11, then a cmov. */
@@ -315,32 +356,65 @@ static void emit_select(struct x86 *x)
 	x->into = -1;
 }
 
-static void body(struct x86 *x)
+/* Emits the instruction at @i and says whether control may come out at its end. */
+static bool emit_slot(struct x86 *x, uint32_t i)
+{
+	struct skep_jit *j = x->j;
+	uint8_t kind = skep_jit_kind(&j->ir[i]);
+	uint32_t end;
+
+	skep_jit_place(j, i);
+	x->turned = false;
+	if (j->select[i]) {
+		emit_select(x);
+		for (end = i + j->select[i]; i < end;)
+			skep_jit_place(j, ++i);
+		return true;
+	}
+	emit_one(x);
+	if (kind == SKEP_KIND_LDDW)
+		skep_jit_place(j, i + 1);
+	return kind != SKEP_KIND_JA && kind != SKEP_KIND_EXIT && !x->turned;
+}
+
+/* Emits @block; the block at @next follows.  @falls: what stands before runs into it. */
+static bool emit_block(struct x86 *x, const struct skep_jit_block *block, uint32_t next, bool falls)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_vm_prog *prog = j->prog;
-	uint32_t i, end, before = 0;
+	uint32_t i, behind;
 
-	for (i = 0; i < prog->nr; before = i, i++) {
+	for (i = block->start; i < block->end; i = behind) {
 		j->slot = i;
-		if (i == 0 || prog->is_func[i]) {
-			if (falls_into(prog, i, before))
-				x_jmp(j, i);
+		behind = j->select[i] ? i + 1 + j->select[i] : skep_jit_next(j, i);
+		x->next = behind < block->end ? behind : next;
+		/* Functions begin with more than their first instruction. */
+		if (x->next < prog->nr && prog->is_func[x->next])
+			x->next = UINT32_MAX;
+		if (i == 0 || prog->is_func[i])
 			function(x, i);
-		}
-		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, before))
+		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, falls))
 			align(j);
-		skep_jit_place(j, i);
-		if (j->select[i]) {
-			emit_select(x);
-			for (end = i + j->select[i]; i < end;)
-				skep_jit_place(j, ++i);
-			continue;
+		falls = emit_slot(x, i);
+		if (falls && x->next != behind && behind < prog->nr) {
+			x_jmp(j, behind);
+			falls = false;
 		}
-		emit_one(x);
-		if (skep_jit_kind(&j->ir[i]) == SKEP_KIND_LDDW)
-			skep_jit_place(j, ++i);
+		falls |= x->turned;
 	}
+	return falls;
+}
+
+static void body(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	struct skep_jit_block all = {.end = j->prog->nr}, *blocks = j->blocks ? j->blocks : &all;
+	uint32_t nr = j->blocks ? j->nr_blocks : 1, b;
+	bool falls = false;
+
+	for (b = 0; b < nr; b++)
+		falls = emit_block(x, &blocks[b], b + 1 < nr ? blocks[b + 1].start : UINT32_MAX,
+				   falls);
 }
 
 /* What ends a run from compiled code. */
@@ -384,6 +458,13 @@ static void compare_span(struct skep_jit *j, int32_t start, int32_t size, uint32
 	x_jcc(j, CC_A, no);
 }
 
+/* From a check, which has used r9. */
+static void go_back(struct skep_jit *j, const struct skep_jit_cold *c)
+{
+	skep_x86_take_left(j);
+	x_jmp(j, c->back);
+}
+
 /* The entry's frame, which is there as long as the run: remembered for the site. */
 static void compare_entry(struct skep_jit *j, const struct skep_jit_cold *c, uint32_t no)
 {
@@ -399,21 +480,24 @@ static void compare_entry(struct skep_jit *j, const struct skep_jit_cold *c, uin
 		x_const(j, R9, SKEP_VM_STACK - c->len);
 		x_store(j, true, VM, SITE_AT(c->site, last), R9);
 	}
-	x_jmp(j, c->back);
+	go_back(j, c);
 }
 
 /* What was found is good for this site, too, unless that was too little to remember. */
 static void remember(struct skep_jit *j, const struct skep_jit_cold *c)
 {
+	uint32_t end = skep_jit_label(j);
+
 	if (c->site >= 0) {
 		x_load(j, true, R9, VM, HIT_AT(c->write, size));
 		x_imm(j, true, X_SUB, R9, (int32_t)c->len);
-		x_jcc(j, CC_B, c->back);
+		x_jcc(j, CC_B, end);
 		x_store(j, true, VM, SITE_AT(c->site, last), R9);
 		x_load(j, true, R9, VM, HIT_AT(c->write, start));
 		x_store(j, true, VM, SITE_AT(c->site, start), R9);
 	}
-	x_jmp(j, c->back);
+	skep_jit_place(j, end);
+	go_back(j, c);
 }
 
 /* Its accesses once more, each with its own check, for one of them will fail, or nearly. */
@@ -422,6 +506,7 @@ static void each_by_itself(struct x86 *x, const struct skep_jit_cold *c)
 	struct skep_jit *j = x->j;
 	uint32_t i;
 
+	skep_x86_take_left(j);
 	x->careful = true;
 	for (i = c->slot; i <= c->last; i = skep_jit_next(j, i)) {
 		j->slot = i;
@@ -439,6 +524,7 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	uint32_t hit = skep_jit_label(j), stack = skep_jit_label(j), slow = skep_jit_label(j);
 	uint32_t found = skep_jit_label(j), bad = skep_jit_label(j);
 
+	skep_x86_keep_left(j);
 	if (c->site >= 0)
 		x_mem(j, 0, true, 0x03, R11, VM, SITE_AT(c->site, start), false);
 	compare_entry(j, c, hit);
@@ -447,7 +533,7 @@ static void cold_check(struct x86 *x, const struct skep_jit_cold *c)
 	x_jmp(j, found);
 	skep_jit_place(j, stack);
 	compare_span(j, AT(lo), AT(span), c->len, slow);
-	x_jmp(j, c->back);
+	go_back(j, c);
 	skep_jit_place(j, slow);
 	x_const(j, R10, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_const(j, R9, c->len);
@@ -482,10 +568,12 @@ static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
 
+	left_of_ended(x);
 	enter_c(j, 0);
 	x_mov(j, true, RDI, VM);
 	x_mov(j, true, RSI, R11);
-	x_call_c(j, (const void *)(uintptr_t)skep_vm_enter);
+	x_call_at(j, (const void *)(uintptr_t)skep_vm_enter);
+	skep_x86_take_left(j);
 	leave_c(j, 0);
 	x_jmp(j, c->back);
 }
@@ -515,6 +603,14 @@ static void cold_part(struct x86 *x)
 		case COLD_CHECK:
 		case COLD_GROUP: cold_check(x, &c); break;
 		case COLD_ENTER: cold_enter(x, &c); break;
+		case COLD_DIVISION:
+			skep_x86_rare_division(x, c.len);
+			x_jmp(x->j, c.back);
+			break;
+		case COLD_NULL:
+			x_const(x->j, RAX, 0);
+			x_jmp(x->j, c.back);
+			break;
 		case COLD_LIMIT: cold_refill(x, &c); break;
 		case COLD_DEPTH: cold_fail(x, &c, (const void *)(uintptr_t)too_deep); break;
 		case COLD_UNALIGNED: cold_fail(x, &c, (const void *)(uintptr_t)unaligned); break;
@@ -525,27 +621,13 @@ static void cold_part(struct x86 *x)
 /* Which registers the program uses and whether it calls: the frame of its functions. */
 static void plan(struct x86 *x)
 {
-	const struct skep_vm_prog *prog = x->j->prog;
 	unsigned int pushes;
-	uint32_t i;
 
-	for (i = 0; i < prog->nr; i++) {
-		const struct skep_vm_insn *in = &prog->insns[i];
-
-		x->save |= saves(in);
-		if (in->op == SKEP_VM_OP_TAIL_CALL)
-			x->tails = true;
-		else if (in->op == SKEP_OP_MAY_GOTO)
-			x->may_goto = true;
-		else if (skep_jit_kind(in) == SKEP_KIND_LD_ABS ||
-			 skep_jit_kind(in) == SKEP_KIND_LD_IND)
-			x->packets = true;
-		else if (skep_insn_table[in->op].kind == SKEP_KIND_LDDW)
-			i++;
-	}
+	x->save = x->j->named >> 6 & 15;
 	/* 48 bytes for r1 to r5 and one more; with the return address a multiple of 16. */
 	pushes = (unsigned int)__builtin_popcount(x->save);
-	x->frame = 48 + (pushes % 2 ? 0 : 8);
+	if (x->j->calls || x->j->local_calls || x->j->tails)
+		x->frame = 48 + (pushes % 2 ? 0 : 8);
 	x->bmi2 = __builtin_cpu_supports("bmi2");
 }
 
@@ -555,7 +637,7 @@ void skep_jit_emit(struct skep_jit *j)
 	int i;
 
 	plan(&x);
-	j->slot = 0;
+	j->slot = j->enter = 0;
 	x.fail = skep_jit_label(j);
 	x.check[0] = skep_jit_label(j);
 	x.check[1] = skep_jit_label(j);
@@ -571,7 +653,7 @@ void skep_jit_emit(struct skep_jit *j)
 		}
 		zero_thunk(&x);
 	}
-	if (x.packets)
+	if (j->packets)
 		packet_thunk(&x);
 	body(&x);
 	cold_part(&x);

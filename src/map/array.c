@@ -178,6 +178,18 @@ static uint64_t array_bound(const struct skep_map *map, uint64_t addr)
 	return skep_values_bound(&((const struct array *)map->priv)->v, addr);
 }
 
+static void array_row(const struct skep_map *map, struct skep_map_row *row)
+{
+	const struct skep_values *v = &((const struct array *)map->priv)->v;
+
+	*row = (struct skep_map_row){
+		.base = (uintptr_t)v->base,
+		.stride = v->stride,
+		.cpu_area = v->cpu_area,
+		.n = map->max_entries,
+	};
+}
+
 static void *array_mmap(struct skep_map *map, off_t off, size_t len, int prot)
 {
 	const struct array *a = map->priv;
@@ -199,6 +211,7 @@ const struct skep_map_ops skep_map_array = {
 	.del = array_delete,
 	.next_key = skep_array_next_key,
 	.bound = array_bound,
+	.row = array_row,
 	.mmap = array_mmap,
 };
 
@@ -214,4 +227,5 @@ const struct skep_map_ops skep_map_percpu_array = {
 	.sys_update = percpu_sys_update,
 	.next_key = skep_array_next_key,
 	.bound = array_bound,
+	.row = array_row,
 };

@@ -182,11 +182,13 @@ static uint64_t mix(uint64_t a, uint64_t b)
 	return (uint64_t)r ^ (uint64_t)(r >> 64);
 }
 
-static uint32_t hash_key(const struct hash *h, const void *key)
+/* @size is h->key_size, which some callers know. */
+static inline __attribute__((always_inline)) uint32_t hash_sized(const struct hash *h,
+								 const void *key, uint32_t size)
 {
 	uint64_t w = 0, x;
 
-	switch (h->key_size) {
+	switch (size) {
 	case 4:
 		memcpy(&w, key, 4);
 		w = mix(w ^ h->seed, 0xd6e8feb86659fd93ull);
@@ -205,23 +207,29 @@ static uint32_t hash_key(const struct hash *h, const void *key)
 	return (uint32_t)(w ^ w >> 32);
 }
 
-static bool same_key(const struct hash *h, const struct elem *e, const void *key)
+static uint32_t hash_key(const struct hash *h, const void *key)
+{
+	return hash_sized(h, key, h->key_size);
+}
+
+static inline __attribute__((always_inline)) bool same_key(const struct elem *e, const void *key,
+							   uint32_t size)
 {
 	uint64_t a, b;
 
-	if (h->key_size == 8) {
+	if (size == 8) {
 		memcpy(&a, e->key, 8);
 		memcpy(&b, key, 8);
 		return a == b;
 	}
-	if (h->key_size == 4) {
+	if (size == 4) {
 		uint32_t x, y;
 
 		memcpy(&x, e->key, 4);
 		memcpy(&y, key, 4);
 		return x == y;
 	}
-	return memcmp(e->key, key, h->key_size) == 0;
+	return memcmp(e->key, key, size) == 0;
 }
 
 static struct elem *elem_at(const struct hash *h, uint32_t i)
@@ -230,7 +238,8 @@ static struct elem *elem_at(const struct hash *h, uint32_t i)
 }
 
 /* The number of @key's element, or NONE. */
-static uint32_t find(const struct hash *h, const void *key, uint32_t hash)
+static inline __attribute__((always_inline)) uint32_t
+find_sized(const struct hash *h, const void *key, uint32_t hash, uint32_t size)
 {
 	uint32_t b = hash & h->mask, i;
 
@@ -242,13 +251,18 @@ again:
 		const struct elem *e = elem_at(h, i - 1);
 
 		if (atomic_load_explicit(&e->hash, memory_order_relaxed) == hash &&
-		    same_key(h, e, key))
+		    same_key(e, key, size))
 			return i - 1;
 		i = atomic_load_explicit(&e->next, memory_order_acquire);
 	}
 	if (i != (CHAIN_END | b))
 		goto again;
 	return NONE;
+}
+
+static uint32_t find(const struct hash *h, const void *key, uint32_t hash)
+{
+	return find_sized(h, key, hash, h->key_size);
 }
 
 /* Takes element @i out of its chain; the bucket's lock is held.  False: not in it. */
@@ -348,6 +362,33 @@ static void *hash_lookup(struct skep_map *map, const void *key, unsigned int cpu
 	if (h->lru)
 		mark(h, i);
 	return skep_values_at(&h->v, i, cpu);
+}
+
+/* The same for plain hashes with keys of the usual sizes. */
+#define LOOKUP_SIZED(size) \
+	static void *lookup_##size(struct skep_map *map, const void *key, unsigned int cpu) \
+	{ \
+		const struct hash *h = map->priv; \
+		uint32_t i = find_sized(h, key, hash_sized(h, key, size), size); \
+\
+		return i == NONE ? NULL : skep_values_at(&h->v, i, 0); \
+	}
+LOOKUP_SIZED(4)
+LOOKUP_SIZED(8)
+LOOKUP_SIZED(16)
+
+static skep_map_lookup_fn *hash_own_lookup(const struct skep_map *map)
+{
+	const struct hash *h = map->priv;
+
+	if (h->lru || h->percpu)
+		return NULL;
+	switch (h->key_size) {
+	case 4: return lookup_4;
+	case 8: return lookup_8;
+	case 16: return lookup_16;
+	default: return NULL;
+	}
 }
 
 #define ALL_CPUS UINT32_MAX
@@ -562,6 +603,7 @@ static uint64_t hash_bound(const struct skep_map *map, uint64_t addr)
 		.sys_take = hash_sys_take, \
 		.next_key = hash_next_key, \
 		.bound = hash_bound, \
+		.own_lookup = hash_own_lookup, \
 	}
 
 HASH_KIND(hash, "hash");

@@ -37,6 +37,14 @@ struct skep_map_prog_ops {
 	uint32_t (*type)(const void *prog); /* BPF_PROG_TYPE_*: all of one array have the same */
 };
 
+/* Values in a row: that of key i for CPU c is at base + c * cpu_area + i * stride, for i below n. */
+struct skep_map_row {
+	uint64_t base, stride, cpu_area;
+	uint32_t n;
+};
+
+typedef void *skep_map_lookup_fn(struct skep_map *map, const void *key, unsigned int cpu);
+
 /* What the kernel's map code returns for what a kind does not have; not in errno.h. */
 #define SKEP_ENOTSUPP 524
 
@@ -53,7 +61,7 @@ struct skep_map_ops {
 	 * address of the value, or NULL.  Keys and values are key_size and
 	 * value_size bytes.  NULL ops: -EOPNOTSUPP.
 	 */
-	void *(*lookup)(struct skep_map *map, const void *key, unsigned int cpu);
+	skep_map_lookup_fn *lookup;
 	int (*update)(struct skep_map *map, const void *key, const void *value, uint64_t flags,
 		      unsigned int cpu);
 	int (*del)(struct skep_map *map, const void *key);
@@ -80,6 +88,11 @@ struct skep_map_ops {
 	 * address is not this map's.  The interpreter's access check.
 	 */
 	uint64_t (*bound)(const struct skep_map *map, uint64_t addr);
+
+	/* For machine code.  Kinds whose 32-bit keys are numbers of values in a row; NULL: not so. */
+	void (*row)(const struct skep_map *map, struct skep_map_row *row);
+	/* A lookup that does the same for this map only, faster.  NULL op or NULL: there is none. */
+	skep_map_lookup_fn *(*own_lookup)(const struct skep_map *map);
 
 	/* mmap(2) of the map's descriptor; the address, or -errno as a pointer. */
 	void *(*mmap)(struct skep_map *map, off_t off, size_t len, int prot);

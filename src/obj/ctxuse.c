@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "isa/eval.h"
 #include "isa/uapi.h"
 
 enum kind { NEVER, OTHER, CTX, UNSURE, CONST, OPTION, FRAME };
@@ -201,47 +202,44 @@ static int do_store(struct walk *w, uint32_t i, const struct bpf_insn *insn, str
 	return 0;
 }
 
-static int64_t compute(uint8_t op, int64_t a, int64_t b, bool *known)
+/* The instruction as the table knows it; false: it knows none. */
+static bool decode(const struct bpf_insn *insn, struct skep_insn *out)
 {
-	*known = true;
-	switch (op) {
-	case BPF_ADD: return (int64_t)((uint64_t)a + (uint64_t)b);
-	case BPF_AND: return a & b;
-	case BPF_OR: return a | b;
-	case BPF_XOR: return a ^ b;
-	default: *known = false; return 0;
-	}
+	return skep_insn_decode(insn, 1, 0, out, NULL) == 1;
+}
+
+/* The value of @insn's second operand: a register's, or a constant. */
+static struct value operand(const struct bpf_insn *insn, const struct state *s)
+{
+	return BPF_SRC(insn->code) == BPF_X ? s->r[insn->src_reg]
+					    : (struct value){CONST, insn->imm};
 }
 
 static void do_alu(struct walk *w, const struct bpf_insn *insn, struct state *s)
 {
-	bool wide = BPF_CLASS(insn->code) == BPF_ALU64, imm = BPF_SRC(insn->code) == BPF_K;
+	bool wide = BPF_CLASS(insn->code) == BPF_ALU64, one;
 	uint8_t op = BPF_OP(insn->code);
-	struct value *dst = &s->r[insn->dst_reg], src = s->r[insn->src_reg];
-	bool known = false;
+	struct value *dst = &s->r[insn->dst_reg], src;
+	struct skep_insn in;
 
-	if (imm || op == BPF_NEG || op == BPF_END)
-		src = (struct value){CONST, insn->imm};
-	if (op == BPF_MOV && !insn->off && (wide || src.kind == CONST)) {
+	/* BPF_END's source bit is none. */
+	one = op == BPF_NEG || op == BPF_END;
+	src = one ? (struct value){CONST, 0} : operand(insn, s);
+	if (op == BPF_MOV && !insn->off && wide && src.kind != CONST) {
 		*dst = src;
-	} else if (op != BPF_MOV && dst->kind == FRAME && src.kind == CONST && wide &&
-		   op == BPF_ADD) {
+	} else if (dst->kind == FRAME && src.kind == CONST && wide && op == BPF_ADD) {
 		dst->n += src.n;
 		use_frame(w, dst->n);
-	} else if (op != BPF_MOV && dst->kind == CONST && src.kind == CONST) {
-		dst->n = compute(op, dst->n, src.n, &known);
-		if (!known)
-			dst->kind = OTHER;
+	} else if ((op == BPF_MOV || dst->kind == CONST) && src.kind == CONST &&
+		   decode(insn, &in)) {
+		*dst = (struct value){CONST, (int64_t)skep_isa_eval_alu(in.op, (uint64_t)dst->n,
+									(uint64_t)src.n)};
 	} else {
 		if (src.kind == FRAME || (op != BPF_MOV && dst->kind == FRAME))
 			w->use->stack = 1;
 		*dst = (struct value){
 			is_ctx(&src) || (op != BPF_MOV && is_ctx(dst)) ? UNSURE : OTHER, 0};
 	}
-	if (!wide && dst->kind == CONST)
-		dst->n = (uint32_t)dst->n;
-	if (dst->kind != CONST && dst->kind != OPTION && dst->kind != FRAME)
-		dst->n = 0;
 }
 
 static int do_call(struct walk *w, uint32_t i, const struct bpf_insn *insn, struct state *s)
@@ -268,30 +266,22 @@ static int do_call(struct walk *w, uint32_t i, const struct bpf_insn *insn, stru
 	return 0;
 }
 
-static bool compare(uint8_t op, uint64_t a, uint64_t b, bool *taken)
-{
-	switch (op) {
-	case BPF_JEQ: *taken = a == b; return true;
-	case BPF_JNE: *taken = a != b; return true;
-	default: return false;
-	}
-}
-
 static int do_jump(struct walk *w, uint32_t i, const struct bpf_insn *insn, struct state *s)
 {
-	const struct value *v = &s->r[insn->dst_reg];
-	uint8_t op = BPF_OP(insn->code);
-	bool taken = false, known;
+	const struct value *v = &s->r[insn->dst_reg], with = operand(insn, s);
+	bool taken = true, known = BPF_OP(insn->code) == BPF_JA;
 	int64_t to = (int64_t)i + 1 + insn->off;
+	struct skep_insn in;
 	int ret = 0;
 
-	if (op == BPF_JA)
-		return flow_to(
-			w, BPF_CLASS(insn->code) == BPF_JMP32 ? (int64_t)i + 1 + insn->imm : to, s);
-	known = op != BPF_JCOND && BPF_SRC(insn->code) == BPF_K && v->kind == CONST &&
-		BPF_CLASS(insn->code) == BPF_JMP &&
-		compare(op, (uint64_t)v->n, (uint64_t)(int64_t)insn->imm, &taken);
-	if (!known || taken)
+	if (known && BPF_CLASS(insn->code) == BPF_JMP32)
+		to = (int64_t)i + 1 + insn->imm;
+	else if (BPF_OP(insn->code) != BPF_JCOND && v->kind == CONST && with.kind == CONST &&
+		 decode(insn, &in)) {
+		known = true;
+		taken = skep_isa_eval_cond(in.op, (uint64_t)v->n, (uint64_t)with.n);
+	}
+	if (taken)
 		ret = flow_to(w, to, s);
 	return ret || (known && taken) ? ret : flow_to(w, (int64_t)i + 1, s);
 }

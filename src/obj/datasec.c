@@ -53,11 +53,6 @@ static int fix_vars(struct skep_elf *elf, const struct skep_hash *syms, uint32_t
 			continue;
 		name = skep_btf_str(btf, var->name_off);
 		sym = skep_hash_gets(syms, name);
-		if (!sym && skep_btf_var(var)->linkage == BTF_VAR_GLOBAL_EXTERN)
-			return skep_fail(err, SKEP_E_OBJ_SYMBOL, ENOENT,
-					 "'%s' is only declared here: link this object with the "
-					 "one that defines it (skep link)",
-					 name);
 		if (!sym || sym->shndx != sec)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "variable '%s' of section '%s' has no symbol", name,

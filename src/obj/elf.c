@@ -82,11 +82,10 @@ bool skep_elf_put_addend(struct bpf_insn *insn, int64_t addend)
 static int check_header(Elf *elf, const char *name, uint32_t *flags, struct skep_err *err)
 {
 	size_t len;
-	const char *ident = elf_getident(elf, &len);
-	const Elf64_Ehdr *at;
+	const char *ident = elf_rawfile(elf, &len);
 	Elf64_Ehdr eh;
 
-	if (elf_kind(elf) != ELF_K_ELF || !ident || len < EI_NIDENT)
+	if (elf_kind(elf) != ELF_K_ELF || !ident || len < sizeof(eh))
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: is not an ELF object", name);
 	if (ident[EI_CLASS] != ELFCLASS64)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
@@ -94,10 +93,7 @@ static int check_header(Elf *elf, const char *name, uint32_t *flags, struct skep
 	if (ident[EI_DATA] != ELFDATA2LSB)
 		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL,
 				 "%s: is big-endian; compile with -target bpfel", name);
-	at = elf64_getehdr(elf);
-	if (!at)
-		return skep_fail(err, SKEP_E_ELF_INVALID, EINVAL, "%s: ELF header cut short", name);
-	memcpy(&eh, at, sizeof(eh));
+	memcpy(&eh, ident, sizeof(eh));
 	if (eh.e_type != ET_REL || (eh.e_machine != EM_BPF_NR && eh.e_machine != EM_NONE))
 		return skep_fail(
 			err, SKEP_E_ELF_INVALID, EINVAL,
@@ -253,18 +249,15 @@ static int find_functions(struct skep_elf *elf, struct skep_err *err)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' is in no section with instructions",
 					 elf->obj->name, sym->name);
+		/* Instructions have 31-bit numbers. */
 		if (!sym->size || sym->size % 8 || sym->value % 8 || sym->value > sec->size ||
-		    sym->size > sec->size - sym->value)
+		    sym->size > sec->size - sym->value || (sym->value + sym->size) / 8 > INT32_MAX)
 			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 					 "%s: function '%s' at %llu, %llu bytes, does not lie in "
 					 "section '%s' of %llu bytes",
 					 elf->obj->name, sym->name, (unsigned long long)sym->value,
 					 (unsigned long long)sym->size, sec->name,
 					 (unsigned long long)sec->size);
-		if ((sym->value + sym->size) / 8 > INT32_MAX)
-			return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
-					 "%s: function '%s' is too large", elf->obj->name,
-					 sym->name);
 		f = (struct skep_elf_func){sym->shndx, sym->value / 8, sym->size / 8, i};
 		if (skep_vec_push(&elf->funcs, f))
 			return skep_fail_nomem(err);
@@ -303,30 +296,15 @@ static void set_program(struct skep_obj *obj, struct skep_obj_func *func)
 	struct skep_err err = SKEP_ERR_INIT;
 	const char *sec = func->sec;
 
-	/* "?tracepoint/...": libbpf's mark for what is loaded only when asked for. */
-	func->autoload = *sec != '?';
-	if (*sec == '?')
-		sec++;
-	func->event = skep_event_find(sec, &func->args, &err);
-	if (!func->event) {
-		func->autoload = false;
-		func->args = "";
+	func->args = "";
+	if (skep_obj_use_section(obj, func, sec, &err) < 0)
 		skep_warn(obj->log, "%s: program '%s' is skipped: %s", obj->name, func->name,
 			  err.msg);
-	} else {
-		func->prog_type = func->event->prog_type;
-		func->attach_type = func->event->attach_type;
-		if (func->event->flags & SKEP_EV_SLEEPABLE)
-			func->prog_flags |= BPF_F_SLEEPABLE;
-		if (func->event->flags & SKEP_EV_FRAGS)
-			func->prog_flags |= BPF_F_XDP_HAS_FRAGS;
-		func->args = skep_arena_strdup(&obj->arena, func->args);
-		if (skep_event_is_old(func->event, sec))
-			skep_info(obj->log,
-				  "%s: program '%s': SEC(\"%s\") is a name of libbpf before 1.0, "
-				  "which now wants SEC(\"%s\")",
-				  obj->name, func->name, sec, modern_name(func->event));
-	}
+	else if (skep_event_is_old(func->event, sec))
+		skep_info(obj->log,
+			  "%s: program '%s': SEC(\"%s\") is a name of libbpf before 1.0, "
+			  "which now wants SEC(\"%s\")",
+			  obj->name, func->name, sec + (sec[0] == '?'), modern_name(func->event));
 	skep_err_deinit(&err);
 }
 

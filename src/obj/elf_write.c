@@ -29,9 +29,14 @@ struct out {
 	size_t symtab; /* index of the section */
 };
 
+static int fail_file(const char *why, struct skep_err *err)
+{
+	return skep_fail(err, SKEP_E_SYSTEM, EIO, "the linked object cannot be written: %s", why);
+}
+
 static int bad(struct skep_err *err)
 {
-	return skep_fail(err, SKEP_E_SYSTEM, EIO, "ELF: %s", elf_errmsg(-1));
+	return fail_file(elf_errmsg(-1), err);
 }
 
 static uint32_t add_name(struct out *o, const char *name)
@@ -255,9 +260,7 @@ static int read_back(int fd, void **data, size_t *len, struct skep_err *err)
 {
 	off_t size = lseek(fd, 0, SEEK_END);
 
-	if (size <= 0)
-		return skep_fail(err, SKEP_E_SYSTEM, EIO, "ELF: nothing was written");
-	*data = malloc((size_t)size);
+	*data = size > 0 ? malloc((size_t)size) : NULL;
 	if (!*data)
 		return skep_fail_nomem(err);
 	*len = (size_t)size;
@@ -265,7 +268,7 @@ static int read_back(int fd, void **data, size_t *len, struct skep_err *err)
 		return 0;
 	free(*data);
 	*data = NULL;
-	return skep_fail(err, SKEP_E_SYSTEM, EIO, "ELF: what was written cannot be read");
+	return fail_file("it is gone from memory", err);
 }
 
 int skep_merge_write(struct skep_merge *m, void **data, size_t *len, struct skep_err *err)
@@ -276,8 +279,7 @@ int skep_merge_write(struct skep_merge *m, void **data, size_t *len, struct skep
 	int ret;
 
 	if (fd < 0)
-		return skep_fail(err, SKEP_E_SYSTEM, errno, "no memory for the linked object: %s",
-				 strerror(errno));
+		return fail_file(strerror(errno), err);
 	o.elf = elf_begin(fd, ELF_C_WRITE, NULL);
 	ret = o.elf ? make_file(&o, err) : bad(err);
 	if (o.elf)

@@ -18,6 +18,7 @@
 #include "btf/btf.h"
 #include "btf/core.h"
 #include "obj/load_int.h"
+#include "sys/names.h"
 
 #define PATH_INSNS 12
 
@@ -53,8 +54,6 @@ static const struct {
 	{"too large. Processed", "a loop has too many turns for the verifier: bound it tighter, or "
 				 "use bpf_loop()"},
 	{"sequence of", "too many branches: split the program, or use bpf_loop()"},
-	{"cannot pass map_type", "the helper works on another kind of map: look at the map's "
-				 "__uint(type, ...)"},
 	{"misaligned", "read the field with a packed type or bpf_probe_read*()"},
 	{"combined stack size", "put large variables into a per-CPU array map instead"},
 	{"stack depth", "put large variables into a per-CPU array map instead"},
@@ -181,6 +180,50 @@ static long find_reason(const struct lines *lines)
 	return -1;
 }
 
+/* Which maps helpers take that do not take all, by what their names begin with. */
+static const struct {
+	const char *helper, *types;
+} takes[] = {
+	{"bpf_ringbuf_", "RINGBUF"},
+	{"bpf_user_ringbuf_", "USER_RINGBUF"},
+	{"bpf_perf_event_", "PERF_EVENT_ARRAY"},
+	{"bpf_skb_output", "PERF_EVENT_ARRAY"},
+	{"bpf_xdp_output", "PERF_EVENT_ARRAY"},
+	{"bpf_get_stackid", "STACK_TRACE"},
+	{"bpf_tail_call", "PROG_ARRAY"},
+	{"bpf_redirect_map", "DEVMAP, DEVMAP_HASH, CPUMAP or XSKMAP"},
+	{"bpf_map_push_elem", "QUEUE, STACK or BLOOM_FILTER"},
+	{"bpf_map_pop_elem", "QUEUE or STACK"},
+	{"bpf_map_peek_elem", "QUEUE, STACK or BLOOM_FILTER"},
+	{"bpf_sk_storage_", "SK_STORAGE"},
+	{"bpf_task_storage_", "TASK_STORAGE"},
+	{"bpf_inode_storage_", "INODE_STORAGE"},
+	{"bpf_cgrp_storage_", "CGRP_STORAGE"},
+	{"bpf_get_local_storage", "CGROUP_STORAGE or PERCPU_CGROUP_STORAGE"},
+	{"bpf_sk_select_reuseport", "REUSEPORT_SOCKARRAY, SOCKMAP or SOCKHASH"},
+};
+
+/* "cannot pass map_type 1 into func bpf_ringbuf_output#130" in names; false: another reason. */
+static bool advise_map(const char *reason, char *buf, size_t size)
+{
+	const char *kind, *types = "another kind";
+	unsigned int type;
+	char helper[64];
+	size_t i;
+
+	if (sscanf(reason, "cannot pass map_type %u into func %63[^#]", &type, helper) != 2)
+		return false;
+	for (i = 0; i < SKEP_ARRAY_SIZE(takes); i++)
+		if (!strncmp(helper, takes[i].helper, strlen(takes[i].helper)))
+			types = takes[i].types;
+	kind = skep_name(SKEP_NAME_MAP_TYPE, type);
+	snprintf(buf, size,
+		 "the map is a BPF_MAP_TYPE_%s, and %s() takes %s: change the map's "
+		 "__uint(type, ...), or take another helper",
+		 kind ? kind : "?", helper, types);
+	return true;
+}
+
 static const char *find_advice(const struct lines *lines, long reason)
 {
 	size_t i;
@@ -238,6 +281,7 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 	const char *file, *text, *base, *last_text = NULL;
 	uint32_t line, last_line = 0;
 	long i, first = reason, n = 0;
+	char mark[32];
 
 	for (i = reason - 1; i >= 0 && n < PATH_INSNS; i--) {
 		if (insn_of(lines->v.data[i]) < 0)
@@ -247,11 +291,13 @@ static void tell_path(const struct skep_load *load, const struct skep_image *ima
 		n++;
 		first = i;
 	}
+	snprintf(mark, sizeof(mark), "unknown#%d", SKEP_CORE_POISON);
 	for (i = first; i < reason; i++) {
 		const char *l = lines->v.data[i];
 		int len = (int)strcspn(l, ";");
 
-		if (insn_of(l) < 0)
+		/* The mark of what is missing says nothing to anybody. */
+		if (insn_of(l) < 0 || strstr(l, mark))
 			continue;
 		if (skep_image_source(load, image, (uint32_t)insn_of(l), &file, &text, &line) &&
 		    (line != last_line || text != last_text)) {
@@ -396,7 +442,7 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	const char *file = NULL, *text, *advice, *base;
 	const struct bpf_core_relo *poison;
 	long reason, insn = -1, i;
-	char state[256], where[192] = "", what[512];
+	char state[256], where[192] = "", what[512], maps[320];
 	uint32_t line = 0;
 
 	if (split(&lines, log) || (reason = find_reason(&lines)) < 0) {
@@ -413,7 +459,8 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	} else {
 		file = NULL;
 	}
-	advice = find_advice(&lines, reason);
+	advice = advise_map(lines.v.data[reason], maps, sizeof(maps)) ? maps
+								      : find_advice(&lines, reason);
 	/* The engine may know that it is no matter of the program. */
 	if (advice && load->sys->why[0] && strstr(advice, "helper"))
 		advice = load->sys->why;
@@ -430,7 +477,7 @@ void skep_load_explain(const struct skep_load *load, const struct skep_image *im
 	fill_place(err, insn, file, line);
 	tell_path(load, image, skep_scope_insns(load, func), &lines, reason, &buf);
 	/* Without a path the sentence says it all. */
-	if (buf.len)
+	if (buf.len && !poison)
 		skep_buf_printf(&buf, "%s\n", lines.v.data[reason]);
 	if (find_state(&lines, reason, state, sizeof(state)))
 		skep_buf_printf(&buf, "What is known there: %s\n", state);

@@ -195,6 +195,9 @@ int skep_load(struct skep_loaded **loadedp, struct skep_obj *obj, struct skep_sy
 	load->obj = obj;
 	load->sys = load->types.sys = sys;
 	load->btf_fd = -1;
+	/* What a device keeps nobody can map. */
+	if (load->opts.offload)
+		load->drop |= SKEP_DROP_MMAP;
 	load->scope_map = SKEP_NO_MAP;
 	load->scope_progs[0] = load->scope_progs[1] = -1;
 	loaded->sys = sys;

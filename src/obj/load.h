@@ -28,6 +28,7 @@ struct skep_load_opts {
 	const char *kconfig; /* file with the kernel's configuration, NULL: where kernels keep it */
 	const char *pin_root; /* directory of maps pinned by name, NULL: /sys/fs/bpf */
 	unsigned int log_level; /* of the verifier, 0: only on refusal */
+	int offload; /* XDP programs and all maps are for this network device itself; 0: none */
 };
 
 struct skep_loaded_map {

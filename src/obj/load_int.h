@@ -137,6 +137,8 @@ void skep_load_types(struct skep_load *load);
 int skep_load_core(struct skep_load *load, struct skep_err *err);
 
 /* load_map.c */
+/* What maps of @type are called: "HASH". */
+const char *skep_load_map_type(uint32_t type);
 int skep_load_maps(struct skep_load *load, struct skep_err *err);
 /* Variables, constants and strings; and .kconfig. */
 bool skep_load_is_global(const struct skep_obj_map *map);

@@ -94,6 +94,7 @@ static int try_create(struct skep_load *load, const struct skep_obj_map *map, in
 	attr.map_flags = map->flags;
 	attr.numa_node = map->numa_node;
 	attr.map_extra = map->extra;
+	attr.map_ifindex = (uint32_t)load->opts.offload;
 	if (inner_fd >= 0)
 		attr.inner_map_fd = (uint32_t)inner_fd;
 	if (map->kind != SKEP_OBJ_MAP_PLAIN && load->drop & SKEP_DROP_MMAP)
@@ -119,7 +120,7 @@ static const char *why_invalid(const struct skep_obj_map *map)
 
 	if (!map->max_entries && map->type != BPF_MAP_TYPE_SK_STORAGE &&
 	    map->type != BPF_MAP_TYPE_TASK_STORAGE && map->type != BPF_MAP_TYPE_INODE_STORAGE)
-		return "max_entries is 0; give it __uint(max_entries, ...)";
+		return "max_entries is 0; give it __uint(max_entries, ...), or --max-entries MAP=N";
 	if (map->type == BPF_MAP_TYPE_ARENA && !(map->flags & BPF_F_MMAPABLE))
 		return "an arena needs __uint(map_flags, BPF_F_MMAPABLE)";
 	if (map->type == BPF_MAP_TYPE_ARENA)
@@ -137,7 +138,7 @@ static const char *why_invalid(const struct skep_obj_map *map)
 	return "the engine does not know its type, or not with these flags and sizes";
 }
 
-static const char *type_name(uint32_t type)
+const char *skep_load_map_type(uint32_t type)
 {
 	const char *name = skep_name(SKEP_NAME_MAP_TYPE, type);
 
@@ -149,6 +150,11 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 {
 	const char *why = load->sys->why, *file = load->obj->name;
 
+	if (load->opts.offload && !*why && (ret == -EINVAL || ret == -EOPNOTSUPP))
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "%s: map '%s': the device that is to run the program itself "
+				 "keeps no such maps (%s)",
+				 file, map->name, skep_load_map_type(map->type));
 	switch (-ret) {
 	case EPERM:
 	case EACCES:
@@ -161,9 +167,9 @@ static int fail_create(struct skep_load *load, const struct skep_obj_map *map, i
 		if (!skep_feature_map_type(load->sys, map->type))
 			return skep_fail(err, SKEP_E_UNSUPPORTED, EINVAL,
 					 "%s: map '%s': there are no maps of its type here (%s)",
-					 file, map->name, type_name(map->type));
-		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s': %s (type %u)", file,
-				 map->name, why_invalid(map), map->type);
+					 file, map->name, skep_load_map_type(map->type));
+		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "%s: map '%s' (%s): %s", file,
+				 map->name, skep_load_map_type(map->type), why_invalid(map));
 	case E2BIG:
 	case ENOMEM:
 		if (map->type == BPF_MAP_TYPE_ARENA)

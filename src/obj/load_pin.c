@@ -71,12 +71,13 @@ static int check_pinned(struct skep_load *load, const struct skep_obj_map *map, 
 	    info.map_flags == map->flags)
 		return 0;
 	return skep_fail(err, SKEP_E_MAP_CREATE, EEXIST,
-			 "%s: map '%s': %s is pinned by somebody with another layout (type %u, "
-			 "key %u, value %u bytes, %u entries, flags %u; this object has %u, %u, "
+			 "%s: map '%s': %s is pinned by somebody with another layout (%s, "
+			 "key %u, value %u bytes, %u entries, flags %u; this object has %s, %u, "
 			 "%u, %u, %u): if it is stale, rm %s",
-			 load->obj->name, map->name, path, info.type, info.key_size,
-			 info.value_size, info.max_entries, info.map_flags, map->type,
-			 map->key_size, map->value_size, entries, map->flags, path);
+			 load->obj->name, map->name, path, skep_load_map_type(info.type),
+			 info.key_size, info.value_size, info.max_entries, info.map_flags,
+			 skep_load_map_type(map->type), map->key_size, map->value_size, entries,
+			 map->flags, path);
 }
 
 int skep_load_pinned(struct skep_load *load, const struct skep_obj_map *map, uint32_t entries,

@@ -64,6 +64,8 @@ static int try_load(struct attempt *t)
 		if (!attr->kern_version && load->drop & SKEP_DROP_TYPES)
 			attr->kern_version = skep_kernel_version();
 		attr->prog_flags = t->func->prog_flags;
+		if (t->func->prog_type == BPF_PROG_TYPE_XDP)
+			attr->prog_ifindex = (uint32_t)load->opts.offload;
 		if (!(load->drop & SKEP_DROP_ATTACH_TYPE))
 			attr->expected_attach_type = t->attach_type;
 		attr->attach_btf_id = (uint32_t)t->attach_btf_id;
@@ -169,6 +171,12 @@ static int fail_load(struct skep_load *load, const struct skep_obj_func *func,
 	const char *why = load->sys->why, *file = load->obj->name;
 	const struct skep_feature_prog prog = {.type = func->prog_type};
 
+	if (load->opts.offload && func->prog_type == BPF_PROG_TYPE_XDP && !*why &&
+	    (ret == -EINVAL || ret == -EOPNOTSUPP))
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "%s: program '%s': the network device does not run programs "
+				 "itself; --xdp-mode native has its driver run them",
+				 file, func->name);
 	switch (-ret) {
 	case EPERM:
 	case EACCES:
@@ -312,7 +320,8 @@ int skep_load_prog(struct skep_load *load, struct skep_loaded_prog *prog, uint32
 				     image.insns.len * sizeof(*image.insns.data));
 	prog->nr_insns = image.insns.len;
 	t.attach_type = t.func->attach_type;
-	if (t.func->event && t.attach_type == BPF_TRACE_KPROBE_MULTI)
+	if (t.func->event &&
+	    (t.attach_type == BPF_TRACE_KPROBE_MULTI || t.attach_type == BPF_TRACE_UPROBE_MULTI))
 		t.attach_type = skep_event_attach_type(t.func->event, &load->types);
 	prog->attach_type = t.attach_type;
 	if (!prog->insns)

@@ -10,6 +10,7 @@
  * fixed sizes there.
  */
 #include <errno.h>
+#include <linux/perf_event.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,6 +155,16 @@ static void set_record(const struct skep_btf *btf, struct skep_obj_map *map)
 	map->key_size = map->value_size = ring ? 0 : 4;
 }
 
+/*
+ * Who leaves the depth of stacks to the moment of loading wants what there is:
+ * the default of kernel.perf_event_max_stack.
+ */
+static void set_frames(struct skep_obj_map *map)
+{
+	if (map->type == BPF_MAP_TYPE_STACK_TRACE && !map->value_size)
+		map->value_size = PERF_MAX_STACK_DEPTH * sizeof(uint64_t);
+}
+
 /* Maps of descriptors have values of 4 bytes, whatever was written. */
 static int set_inner(struct skep_obj_map *map, struct skep_err *err)
 {
@@ -233,6 +244,7 @@ static int read_def(struct skep_elf *elf, uint32_t type, bool inner, struct skep
 		return skep_fail(err, SKEP_E_OBJ_INVALID, EINVAL,
 				 "has no type: __uint(type, BPF_MAP_TYPE_...) is missing");
 	set_record(btf, map);
+	set_frames(map);
 	return set_inner(map, err);
 }
 

@@ -190,13 +190,22 @@ struct outsides {
 	SKEP_VEC(struct outside) all;
 };
 
-static struct outside *outside(struct outsides *outs, const char *name)
+static struct outside *find_outside(const struct outsides *outs, const char *name)
 {
 	struct outside *out;
 
 	skep_vec_each (&outs->all, out)
 		if (!strcmp(out->name, name))
 			return out;
+	return NULL;
+}
+
+static struct outside *outside(struct outsides *outs, const char *name)
+{
+	struct outside *out = find_outside(outs, name);
+
+	if (out)
+		return out;
 	out = skep_vec_add(&outs->all);
 	if (out)
 		out->name = name;
@@ -309,16 +318,15 @@ static int add_datasecs(struct skep_merge *m, struct skep_btf_writer *row, struc
 			return skep_fail_nomem(err);
 	skep_vec_each (&m->secs, sec) {
 		/* A map that is only declared is listed with those that are there. */
-		out = outside(outs, sec->name);
+		out = find_outside(outs, sec->name);
 		for (i = 0; out && i < out->vars.len; i++) {
 			if (sec->size && out->vars.data[i].size > sec->size)
 				out->vars.data[i].size = (uint32_t)sec->size;
 			if (skep_vec_push(&sec->vars, out->vars.data[i]))
 				return skep_fail_nomem(err);
 		}
-		if (!out)
-			return skep_fail_nomem(err);
-		out->vars.len = 0;
+		if (out)
+			out->vars.len = 0;
 		ret = add_datasec(row, sec->name, sec->size, sec->vars.data, sec->vars.len, err);
 		if (ret)
 			return ret;

@@ -159,6 +159,20 @@ struct skep_obj_func *skep_obj_find_prog(const struct skep_obj *obj, const char 
 int skep_obj_set_global(struct skep_obj *obj, const char *name, const char *value,
 			struct skep_err *err);
 
+/*
+ * Has program @prog attach where SEC(@sec) says, whatever its own section is
+ * called; "": it is not loaded.  E_NOT_FOUND, E_OBJ_SECTION.
+ */
+int skep_obj_set_section(struct skep_obj *obj, const char *prog, const char *sec,
+			 struct skep_err *err);
+/* The same for the function itself; @sec is what set_section and the ELF reader take. */
+int skep_obj_use_section(struct skep_obj *obj, struct skep_obj_func *func, const char *sec,
+			 struct skep_err *err);
+
+/* Gives map @name of .maps @entries entries.  E_NOT_FOUND; E_OBJ_INVALID for variables. */
+int skep_obj_set_entries(struct skep_obj *obj, const char *name, uint32_t entries,
+			 struct skep_err *err);
+
 /* "file.c:12" and the source text of instruction @insn of @func; false: not known. */
 bool skep_obj_source(const struct skep_obj *obj, const struct skep_obj_func *func, uint32_t insn,
 		     const char **file, const char **text, uint32_t *line, uint32_t *col);

@@ -381,7 +381,7 @@ int skep_standin_prepare(struct skep_load *load, struct skep_err *err)
 		asked = true;
 		ret = stand_in(load, i, err);
 		if (ret)
-			return skep_wrap(err, ret, "%s: program '%s'", load->obj->name, f->name);
+			return ret;
 	}
 	return 0;
 }

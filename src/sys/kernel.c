@@ -214,6 +214,8 @@ static int kernel_close(struct skep_sys *sys, int fd)
 	size_t i;
 	int ret;
 
+	if (skep_kernel_tc_close(k, fd))
+		return 0;
 	for (i = 0; i < k->watched.len; i++) {
 		if (k->watched.data[i] != fd)
 			continue;
@@ -313,6 +315,9 @@ static void kernel_destroy(struct skep_sys *sys)
 	skep_vec_deinit(&k->watched);
 	skep_kernel_printk_deinit(k);
 	skep_kernel_probe_deinit(k);
+	while (k->guards.len)
+		skep_kernel_tc_close(k, k->guards.data[0].fd);
+	skep_vec_deinit(&k->guards);
 	if (k->epoll >= 0)
 		close(k->epoll);
 	if (k->tracefs > 0)
@@ -352,6 +357,6 @@ struct skep_sys *skep_sys_kernel_create(struct skep_log *log)
 		return NULL;
 	k->sys.ops = &kernel_ops;
 	k->sys.log = log;
-	k->epoll = k->printk_link = k->printk_map = -1;
+	k->epoll = k->printk_link = k->printk_map = k->probe_guard.fd = -1;
 	return &k->sys;
 }

@@ -7,6 +7,7 @@
 
 #include "base/vec.h"
 #include "sys/command.h"
+#include "sys/guard.h"
 #include "sys/sys.h"
 
 struct skep_kernel_cmd {
@@ -19,8 +20,7 @@ enum { SKEP_PROBE_NEW = -1, SKEP_PROBE_CLOSED = -2 };
 struct skep_kernel_probe {
 	int fd; /* the perf event on it, or one of the above */
 	bool uprobe;
-	int pid; /* its name: who made it */
-	uint64_t id; /* and when */
+	unsigned int number; /* the end of its name */
 };
 
 struct skep_kernel {
@@ -33,8 +33,11 @@ struct skep_kernel {
 	SKEP_VEC(struct skep_kernel_cmd *) cmds;
 	int printk_link, printk_map; /* printk.c's program and its buffers, -1: not running */
 	SKEP_VEC(int) printk_fds; /* the buffers' descriptors: the last one closed ends it */
+	SKEP_VEC(struct skep_guard) guards; /* of tc filters: their descriptors are the events' */
 	SKEP_VEC(struct skep_kernel_probe) probes;
-	unsigned int swept; /* bits: kprobe_events, uprobe_events */
+	struct skep_guard probe_guard;
+	char probe_names[64]; /* what their names begin with */
+	unsigned int probe_count;
 };
 
 /* The descriptor of tracefs's top folder, opened on first use; or -errno with why. */
@@ -60,6 +63,11 @@ int skep_kernel_probe_add(struct skep_kernel *k, const struct skep_event *ev,
 void skep_kernel_probe_opened(struct skep_kernel *k, int fd);
 void skep_kernel_probe_closed(struct skep_kernel *k, int fd);
 void skep_kernel_probe_deinit(struct skep_kernel *k);
+
+/* Places a tc program at a device: a descriptor, or -errno with why. */
+int skep_kernel_tc_add(struct skep_kernel *k, const struct skep_event *ev);
+/* Closes @fd if it is one of those, and takes the program away; false: it is not. */
+bool skep_kernel_tc_close(struct skep_kernel *k, int fd);
 
 /* Has bpf_printk()'s lines of @cpu come to buffer @fd; until _del of all.  0 or -errno. */
 int skep_kernel_printk_add(struct skep_kernel *k, int cpu, int fd);

@@ -189,7 +189,8 @@ static int set_attr(struct skep_kernel *k, const struct skep_event *ev,
 		attr->mmap = attr->mmap2 = attr->comm = attr->comm_exec = attr->task = 1;
 		return 0;
 	case SKEP_EVENT_PACKETS:
-	case SKEP_EVENT_FUNCTIONS: break; /* no perf events */
+	case SKEP_EVENT_FUNCTIONS:
+	case SKEP_EVENT_TC: break; /* no perf events */
 	}
 	skep_kernel_why(k, "unknown kind of event");
 	return -EOPNOTSUPP;
@@ -207,6 +208,8 @@ int skep_kernel_event(struct skep_sys *sys, const struct skep_event *ev)
 		return open_packets(k, ev);
 	if (ev->kind == SKEP_EVENT_FUNCTIONS)
 		return open_functions(k);
+	if (ev->kind == SKEP_EVENT_TC)
+		return skep_kernel_tc_add(k, ev);
 	attr.inherit = ev->inherit;
 	ret = set_attr(k, ev, &attr);
 	if (ret < 0)

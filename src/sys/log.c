@@ -166,8 +166,9 @@ static int log_bpf(struct skep_sys *sys, int cmd, union bpf_attr *attr, unsigned
 
 static void put_event(struct skep_buf *buf, const struct skep_event *ev)
 {
-	static const char *const names[] = {"TRACEPOINT", "UPROBE", "PERF",    "OUTPUT",   "PRINTK",
-					    "TASKS",	  "KPROBE", "PACKETS", "FUNCTIONS"};
+	static const char *const names[] = {"TRACEPOINT", "UPROBE", "PERF",   "OUTPUT",
+					    "PRINTK",	  "TASKS",  "KPROBE", "PACKETS",
+					    "FUNCTIONS",  "TC"};
 
 	skep_buf_printf(buf, "event(%s, {",
 			ev->kind < SKEP_ARRAY_SIZE(names) ? names[ev->kind] : "?");
@@ -188,6 +189,9 @@ static void put_event(struct skep_buf *buf, const struct skep_event *ev)
 	if (ev->kind == SKEP_EVENT_PACKETS)
 		skep_buf_printf(buf, "ifindex=%d, prog_fd=%d, ", ev->packets.ifindex,
 				ev->packets.prog_fd);
+	if (ev->kind == SKEP_EVENT_TC)
+		skep_buf_printf(buf, "ifindex=%d, prog_fd=%d, egress=%d, ", ev->tc.ifindex,
+				ev->tc.prog_fd, ev->tc.egress);
 	skep_buf_printf(buf, "pid=%d, cpu=%d, inherit=%d})", ev->pid, ev->cpu, ev->inherit);
 }
 

@@ -50,6 +50,8 @@ enum skep_event_kind {
 	SKEP_EVENT_PACKETS,
 	/* Not an event: a text to read(), a line a kernel function that can be probed. */
 	SKEP_EVENT_FUNCTIONS,
+	/* For want of tcx: what goes into or out of a device, for a tc program; runs while open. */
+	SKEP_EVENT_TC,
 };
 
 /* What to open.  Strings are borrowed for the call. */
@@ -83,6 +85,10 @@ struct skep_event {
 			int ifindex; /* 0: all devices */
 			int prog_fd;
 		} packets;
+		struct {
+			int ifindex, prog_fd;
+			bool egress;
+		} tc;
 	};
 };
 

@@ -273,6 +273,7 @@ static const char *event_name(const struct skep_event *ev)
 	case SKEP_EVENT_KPROBE: return "a kprobe";
 	case SKEP_EVENT_PACKETS: return "a packet socket";
 	case SKEP_EVENT_FUNCTIONS: return "the list of functions";
+	case SKEP_EVENT_TC: return "a tc filter";
 	}
 	return "an event";
 }

@@ -36,7 +36,7 @@ static int no_source(const struct skep_event *ev, struct skep_err *err)
 	else if (ev->kind == SKEP_EVENT_KPROBE || ev->kind == SKEP_EVENT_FUNCTIONS)
 		what = "functions of the kernel are probed by the kernel only: run as root, or "
 		       "observe system calls with SEC(\"tracepoint/syscalls/sys_enter_...\")";
-	else if (ev->kind == SKEP_EVENT_PACKETS)
+	else if (ev->kind == SKEP_EVENT_PACKETS || ev->kind == SKEP_EVENT_TC)
 		what = "live packets need the kernel engine: run as root, or give packets with "
 		       "--pcap FILE";
 	return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP, "%s", what);

@@ -53,6 +53,8 @@ typedef enum skep_vm_step skep_vm_runner(struct skep_vm *vm, uint64_t r[11],
 /* Machine code for a program (src/jit); only ever entered at functions. */
 struct skep_vm_native {
 	skep_vm_runner *run;
+	/* The same for a whole run, from the program's start to its end.  0, or 1: vm->failed. */
+	int (*enter)(struct skep_vm *vm, uint64_t *r0, void *ctx, size_t len);
 	void (*destroy)(struct skep_vm_native *native);
 	unsigned int sites; /* of vm->site[], that its checks use */
 };
@@ -120,6 +122,7 @@ struct skep_vm {
 	unsigned int depth; /* index of the current frame */
 	unsigned int tail_calls;
 	bool checked; /* the current program runs in checked mode */
+	bool counted; /* its instructions are counted */
 	int failed; /* errno of what ends the run, positive; 0: nothing does */
 	struct skep_err *err; /* the caller's */
 	unsigned int cpu; /* of the run's environment */

@@ -75,6 +75,7 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 {
 	vm->prog = prog;
 	vm->checked = !prog->trusted;
+	vm->counted = vm->checked || prog->budget;
 	skep_vm_moved(vm);
 }
 
@@ -232,19 +233,36 @@ static void finish(struct skep_vm *vm)
 {
 	size_t i;
 
-	for (i = 0; i < vm->held.len; i++)
-		let_go(&vm->held.data[i]);
-	for (i = 0; i < vm->tails.len; i++)
-		skep_vm_prog_put(vm->tails.data[i]);
-	vm->held.len = vm->tails.len = 0;
+	if (vm->held.len | vm->tails.len) {
+		for (i = 0; i < vm->held.len; i++)
+			let_go(&vm->held.data[i]);
+		for (i = 0; i < vm->tails.len; i++)
+			skep_vm_prog_put(vm->tails.data[i]);
+		vm->held.len = vm->tails.len = 0;
+	}
 	vm->run = NULL;
 	vm->prog = NULL;
+}
+
+static int interpret(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result)
+{
+	uint64_t r[11]; /* one by one below: compilers make a slow `rep stos` of = {0} */
+	int ret;
+
+	r[0] = 0;
+	r[1] = (uint64_t)(uintptr_t)run->ctx;
+	r[2] = run->ctx_len;
+	r[3] = r[4] = r[5] = r[6] = r[7] = r[8] = r[9] = 0;
+	r[10] = vm->lo + SKEP_VM_STACK;
+	ret = execute(vm, r, run->prog->insns, 0);
+	if (ret == 0)
+		*result = r[0];
+	return ret;
 }
 
 int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result,
 		struct skep_err *err)
 {
-	uint64_t r[11]; /* one by one below: compilers make a slow `rep stos` of = {0} */
 	int ret;
 
 	*result = 0;
@@ -265,22 +283,19 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	}
 	open_frame(vm);
 	/* What most programs touch first. */
-	if (run->ctx_len >= sizeof(uint64_t)) {
+	if (vm->checked && run->ctx_len >= sizeof(uint64_t)) {
 		struct skep_vm_span ctx = {(uintptr_t)run->ctx, run->ctx_len};
 
 		vm->hit[0] = ctx;
 		if (run->ctx_write)
 			vm->hit[1] = ctx;
 	}
-	r[0] = 0;
-	r[1] = (uint64_t)(uintptr_t)run->ctx;
-	r[2] = run->ctx_len;
-	r[3] = r[4] = r[5] = r[6] = r[7] = r[8] = r[9] = 0;
-	r[10] = vm->lo + SKEP_VM_STACK;
-	ret = execute(vm, r, run->prog->insns, 0);
+	if (run->prog->native)
+		ret = run->prog->native->enter(vm, result, run->ctx, run->ctx_len) ? -vm->failed
+										   : 0;
+	else
+		ret = interpret(vm, run, result);
 	finish(vm);
-	if (ret == 0)
-		*result = r[0];
 	return ret;
 }
 

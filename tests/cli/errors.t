@@ -57,6 +57,31 @@ expect([dir + "/trunc.bpf.o"], 1, "trunc.bpf.o: ", "a truncated object")
 expect([example("hello")], 1, "no clang in PATH.*apt-get install", "no clang",
        env=env(WHO, PATH="/nonexistent", XDG_CACHE_HOME="/nonexistent"))
 
+# Records.
+RING = HEAD + """
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 4096); %s } rb SEC(".maps");
+struct seen { __u32 number; };
+SEC("tracepoint/syscalls/sys_enter_getcwd") int prog(void *ctx)
+{
+	struct seen *s = bpf_ringbuf_reserve(&rb, sizeof(*s), 0);
+
+	if (s) {
+		s->number = 0x12345;
+		bpf_ringbuf_submit(s, 0);
+	}
+	return 0;
+}
+"""
+for engine, who in ENGINES:
+    args = ["--engine", engine, source("untyped", RING % ""), "--", "sh", "-c", "pwd -P; pwd -P"]
+    out, err = expect(args, 0, "records of map 'rb' are shown as bytes.*__type\\(value, struct",
+                      f"{engine}: records without a type", who)
+    ok("45 23 01 00" in out and err.count("shown as bytes") == 1, "... as bytes, told once",
+       out, err)
+    args[2] = source("typed", RING % "__type(value, struct seen);")
+    out, err = expect(args, 0, "^$", f"{engine}: records with a type", who)
+    ok(re.search(r"^\s*number\n\s*74565$", out, re.M), "... as columns", out)
+
 # Globals.
 expect(["--set", "nothing=1", example("hello")], 1, "nothing", "--set of a variable there is not")
 

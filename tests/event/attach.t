@@ -4,7 +4,9 @@
 # same file runs on the machine's own kernel and in the guests:
 # scripts/guest 6.12 -- env SKEP=build/skep tests/event/attach.t
 import glob
+import signal
 import sys
+import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
 from skeptest import *  # noqa: E402
@@ -128,6 +130,15 @@ elif os.path.exists("/sys/bus/event_source/devices/kprobe"):
     status, got, err, _ = run(many, "true")
     ok(status == 4 and "CONFIG_FPROBE" in err and "narrower" in err,
        "kprobe.multi, one by one: how many at most", status, err)
+    # Two events keep the scope, the third is the list of functions; then comes each of them.
+    some = build("some", [("x", "kprobe.multi/__x64_sys_get[ep]gid", 0)])
+    status, got, err, _ = run(some, *CALLS, options=("--inject", "-2:4:5"))
+    ok(status == 0 and "Input/output error" in err and "1 probes one by one" in err,
+       "kprobe.multi, one by one: what cannot be probed is left out", status, err)
+    none = build("none", [("x", "kprobe.multi/no_such_*", 0)])
+    status, got, err, _ = run(none, "true")
+    ok(status == 1 and "no function of the kernel that can be probed matches 'no_such_*'" in err,
+       "kprobe.multi: no function matches", status, err)
 else:
     skip("kprobe.multi", "this kernel has no fprobes")
     status, got, err, _ = run(obj, "true")
@@ -153,6 +164,14 @@ if loads(one):
                               "except PermissionError: os._exit(9)")
     ok("exited with status 9" in err, "fmod_ret: its value is what the call returns", err)
     counts(lsm, {"hook": 15}, "lsm", *CALLS)
+    # Kernels before 6.8 tell their security modules in a file only.
+    if tuple(map(int, os.uname().release.split(".")[:2])) < (6, 8):
+        r = subprocess.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/kernel/security "
+                            '&& echo lockdown,capability > /sys/kernel/security/lsm && exec "$@"',
+                            "-", SKEP, "run", "--engine", "kernel", lsm, "--", "true"],
+                           capture_output=True, text=True, env=env("root"))
+        ok("attached but will not run" in r.stderr and "add bpf to lsm=" in r.stderr,
+           "lsm: a kernel that runs no such programs", r.stderr)
 else:
     skip("fentry, fexit, fmod_ret, lsm", "this kernel does not let libbpf load them either")
     status, got, err, _ = run(one, "true")
@@ -197,9 +216,16 @@ obj = build("umulti", [("entry", f"uprobe.multi/{AT}:wor*", 0),
 if "bpf_uprobe_multi_link_attach" in KERNEL:
     counts(obj, {"entry": 15, "ret": 15}, "uprobe.multi", *CALLS)
 else:
-    skip("uprobe.multi", "this kernel has no uprobe.multi links")
-    status, got, err, _ = run(obj, "true")
-    ok(status == 4 and "Linux 6.6" in err, "uprobe.multi: says which kernel has it", err)
+    counts(obj, {"entry": 15, "ret": 15}, "uprobe.multi, one by one", *CALLS)
+    status, got, err, _ = run(obj, *CALLS)
+    ok(err.count("1 probes one by one") == 2, "uprobe.multi, one by one: says so", err)
+    slept = build("slept", [("entry", f"uprobe.multi.s/{AT}:work", 0),
+                            ("by", f"uprobe.multi/{AT}:work", 0)])
+    counts(slept, {"entry": 15, "by": 15}, "uprobe.multi.s, one by one", *CALLS)
+    many = build("many", [("x", "uprobe.multi/libc.so.6:*", 0)])
+    status, got, err, _ = run(many, "true")
+    ok(status == 4 and "came with 6.6" in err and "narrower" in err,
+       "uprobe.multi, one by one: how many at most", status, err)
 obj = build("usession", [("both", f"uprobe.session/{AT}:work", 0)])
 if "bpf_uprobe_multi_link_attach" in KERNEL and \
         not lacks("uprobe_session"):

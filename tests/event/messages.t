@@ -18,6 +18,14 @@ subprocess.run(["cc", "-O1", "-g", "-w", "-o", f"{W}/target", TOP + "/tests/even
 with open(f"{W}/text", "w") as f:
     f.write("no ELF")
 os.mkdir(f"{W}/folder")
+# A 32-bit file, and one with two functions of one name.
+subprocess.run(["cc", "-m32", "-nostdlib", "-static", "-fno-pic", "-xc", "-", "-o",
+                f"{W}/target32"], input=b"void _start(void) { }", check=True)
+for n, main in (("1", ""), ("2", "int other(int); int main(void) { return use(1) + other(1); }")):
+    with open(f"{W}/twin{n}.c", "w") as f:
+        f.write(f"static __attribute__((noinline, used)) int twin(void) {{ return {n}; }}\n"
+                f"int {'use' if main else 'other'}(int x) {{ return twin(); }}\n" + main)
+subprocess.run(["cc", "-O1", "-w", "-o", f"{W}/twins", f"{W}/twin1.c", f"{W}/twin2.c"], check=True)
 
 # (section, options, what the message has)
 CASES = [
@@ -42,6 +50,7 @@ CASES = [
     ("uprobe/./folder:work", (), "folder"),
     ("uprobe/./target:wrk", (), "did you mean work"),
     ("uprobe/libc.so.6:memcpy", (), "indirect function"),
+    ("uprobe/./twins:twin", (), "'twin' names 2 functions; give a file offset instead of a name"),
     ("uprobe.multi/target", (), "as in"),
     ("uprobe.multi/./target:wo+x", (), "is no FUNCTION[+OFFSET]"),
     ("uprobe.multi/./target:wox*", (), "no function matches 'wox*'"),
@@ -50,6 +59,7 @@ CASES = [
     ("usdt/./target:probes:", (), "libc.so.6:libc:setjmp"),
     ("usdt/./target:probes:plan", (), "did you mean probes:plain"),
     ("usdt/./nothing:a:b", (), "No such file"),
+    ("usdt/./target32:probes:plain", (), "static probes are read from 64-bit ELF files"),
     ("xdp", (), "XDP needs a network device (--dev NAME)"),
     ("tc", (), "needs a network device; name one (--dev INTERFACE)"),
     ("tcx/ingress", (), "needs a network device"),
@@ -98,4 +108,19 @@ for i, (sec, options, want) in enumerate(CASES):
         skip(f"{sec}: {want}", "this kernel refuses the program first")
         continue
     ok(any(want in l for l in mine), f"{sec[:40]}: {want}", "\n".join(mine))
+
+# What the system has in files, hidden from skep.
+for folder, sec, want in (("/sys/devices/system/cpu", "perf_event", "list of processors cannot be"),
+                          ("/proc", "sk_lookup", "/proc/self/ns/net: No such file")):
+    one = f"{W}/{sec}.o"
+    src = f"{dir}/{sec}.bpf.c"
+    with open(src, "w") as f:
+        f.write(f'#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\nSEC("{sec}") '
+                'int hidden(void *ctx) { return 0; }\nchar L[] SEC("license") = "GPL";\n')
+    subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-I/usr/include/x86_64-linux-gnu",
+                    "-c", src, "-o", one], check=True)
+    r = subprocess.run(["unshare", "-m", "sh", "-c",
+                        f'mount -t tmpfs none {folder} && exec "$@"', "-", SKEP, "run", "--engine",
+                        "kernel", "--duration", "0.1", one], capture_output=True, text=True)
+    ok(want in r.stderr, f"{sec}: {want}", r.stderr)
 done()

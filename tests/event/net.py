@@ -25,8 +25,139 @@ if "tcx_link_attach" in KERNEL:
     ok(status == 1 and "--dev" in err, "tc: needs a device", err)
 else:
     skip("tcx", "this kernel has no tcx")
-    status, got, err, _ = run(tc, *UDP, options=LO)
-    ok(status == 4 and "Linux 6.6" in err and "clsact" in err, "tc: says how here", err)
+
+# Without tcx: filters, which somebody must remove.  Where there is tcx, LINK_CREATE is refused.
+WITHOUT = LO + (("--inject", "28:1:22:9") if "tcx_link_attach" in KERNEL else ())
+
+
+def tc_state():
+    return "".join(subprocess.run(f"tc {what} show dev lo {where}", shell=True,
+                                  capture_output=True, text=True).stdout
+                   for what, where in (("qdisc", ""), ("filter", "ingress"), ("filter", "egress")))
+
+
+def guards():
+    found, here = 0, os.readlink("/proc/self/ns/net")
+    for name in glob.glob("/proc/[0-9]*"):
+        try:
+            with open(name + "/comm") as f:
+                found += f.read() == "skep-guard\n" and os.readlink(name + "/ns/net") == here
+        except OSError:
+            pass
+    return found
+
+
+def gone(what):
+    for _ in range(100):
+        if tc_state() == before and not guards():
+            break
+        time.sleep(0.05)
+    is_(tc_state(), before, f"clsact: {what}: nothing is left on the device")
+    is_(guards(), 0, f"clsact: {what}: no guard is left")
+
+
+def started(obj, *options):
+    p = subprocess.Popen([SKEP, "run", "--engine", "kernel", *WITHOUT, *options, obj],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env("root"))
+    for _ in range(400):
+        if tc_state().count(f"skep/p{p.pid}_") == 2:
+            break
+        time.sleep(0.05)
+    is_(tc_state().count(f"skep/p{p.pid}_"), 2, "clsact: its filters have its name", tc_state())
+    return p
+
+
+before = tc_state()
+counts(obj, {"inward": 6, "outward": 6}, "clsact", *UDP, options=WITHOUT)
+gone("in order")
+order = build("order", [("first", "tc/ingress", 0), ("second", "tc/ingress", 0)])
+counts(order, {"first": 6, "second": 0}, "clsact: one after the other", *UDP, options=WITHOUT)
+status, got, err, _ = run(tc, *UDP, options=WITHOUT)
+ok(got.get("seen") == 6 and "names no direction" in err, "clsact: SEC(\"tc\")", err)
+p = started(obj)
+os.kill(p.pid, signal.SIGKILL)
+p.communicate()  # to the end: a guard that held the pipe would keep it open
+gone("killed")
+# Two at a time: the qdisc goes with the last.
+a, b = started(obj), started(obj)
+a.terminate()
+a.communicate()
+ok("clsact" in tc_state() and f"skep/p{b.pid}_" in tc_state() and f"/p{a.pid}_" not in tc_state(),
+   "clsact: the other's filters stay", tc_state())
+os.kill(b.pid, signal.SIGKILL)
+b.communicate()
+gone("the last of two")
+# Ctrl-C goes to the whole group of the terminal.
+p = subprocess.Popen([SKEP, "run", "--engine", "kernel", *WITHOUT, obj], start_new_session=True,
+                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env("root"))
+for _ in range(400):
+    if f"skep/p{p.pid}_" in tc_state():
+        break
+    time.sleep(0.05)
+time.sleep(0.3)
+os.killpg(p.pid, signal.SIGINT)
+p.communicate()
+gone("Ctrl-C")
+# What is others' stays: a qdisc without filters, and with them.
+subprocess.run("tc qdisc add dev lo clsact", shell=True)
+before = tc_state()
+p = started(obj)
+os.kill(p.pid, signal.SIGKILL)
+p.communicate()
+gone("in somebody's qdisc")
+subprocess.run("tc filter add dev lo ingress protocol all bpf bytecode '1,6 0 0 4294967295' "
+               "classid 1:1", shell=True)
+before = tc_state()
+ok("classid" in before or "flowid" in before, "clsact: somebody's filter is there", before)
+counts(obj, {"inward": 6, "outward": 6}, "clsact: before others' filters", *UDP, options=WITHOUT)
+gone("beside somebody's filter")
+subprocess.run("tc qdisc del dev lo clsact; tc qdisc add dev lo ingress", shell=True)
+before = tc_state()
+status, got, err, _ = run(obj, *UDP, options=WITHOUT)
+ok("knows no packets that leave" in err and "tc qdisc del" in err and got.get("inward") == 6,
+   "clsact: an ingress qdisc in its place", err, got)
+gone("an ingress qdisc")
+subprocess.run("tc qdisc del dev lo ingress", shell=True)
+
+
+# XDP in the mode asked for.  lo has no driver with XDP, veth has one.
+def xdp_mode(dev, mode, obj):
+    p = subprocess.Popen([SKEP, "run", "--engine", "kernel", "--dev", dev, "--xdp-mode", mode, obj],
+                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env("root"))
+    shown = ""
+    while p.poll() is None and "xdp" not in shown:
+        shown = subprocess.run(["ip", "link", "show", dev], capture_output=True, text=True).stdout
+        time.sleep(0.05)
+    p.send_signal(signal.SIGINT)
+    said = p.communicate()[0].decode()
+    return p.returncode, set(shown.split()) & {"xdp", "xdpgeneric", "xdpoffload"}, said
+
+
+obj = build("xdp", [("seen", "xdp", 2)])
+# No map: a device that runs programs itself need not keep maps.
+bare = build("bare", 'SEC("xdp") int bare(void *ctx) { return 2; }\n')
+status, shown, said = xdp_mode("lo", "generic", obj)
+is_((status, shown), (0, {"xdpgeneric"}), "xdp: generic mode on lo", said)
+counts(obj, {"seen": 6}, "xdp: generic mode", *UDP, options=LO + ("--xdp-mode", "generic"))
+status, shown, said = xdp_mode("lo", "native", obj)
+ok(status == 4 and not shown and "'prog_seen': xdp on lo: its driver has no XDP" in said
+   and "--xdp-mode generic works" in said, "xdp: native mode on lo is refused", said)
+status, shown, said = xdp_mode("lo", "offload", bare)
+ok(status == 4 and not shown and "program 'bare': the network device does not run programs" in said,
+   "xdp: lo runs no programs itself", said)
+status, shown, said = xdp_mode("lo", "offload", obj)
+ok(status == 4 and not shown and "map '.bss': the device that is to run the program" in said,
+   "xdp: lo keeps no maps itself", said)
+said = skep(["run", "--engine", "kernel", "--log-bpf", *LO, "--xdp-mode", "offload", bare])[2]
+ok("prog_ifindex=1" in said, "xdp: offload loads the program for the device", said)
+if subprocess.run("ip link add xleft type veth peer name xright && ip link set xleft up && "
+                  "ip link set xright up", shell=True, capture_output=True).returncode:
+    skip("xdp: native mode", "no veth devices")
+else:
+    for mode, want in (("native", "xdp"), ("generic", "xdpgeneric")):
+        status, shown, said = xdp_mode("xleft", mode, obj)
+        is_((status, shown), (0, {want}), f"xdp: {mode} mode on veth", said)
+    subprocess.run("ip link del xleft", shell=True)
 
 
 def make_netkit(name):

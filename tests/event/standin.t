@@ -21,7 +21,7 @@ with open("/proc/kallsyms") as f:
     KERNEL = {line.split()[2] for line in f}
 
 
-def build(name, *flags, text=None):
+def build(name, *flags, text=None, clang="clang"):
     src = f"{HERE}/{name}.bpf.c"
     if text:
         src = f"{dir}/{name}.bpf.c"
@@ -29,8 +29,8 @@ def build(name, *flags, text=None):
             f.write("#include <linux/bpf.h>\n#include <linux/ptrace.h>\n"
                     "#include <bpf/bpf_helpers.h>\n#include <bpf/bpf_tracing.h>\n"
                     'char LICENSE[] SEC("license") = "GPL"; __u64 n;\n' + text)
-    obj = f"{dir}/{name}.bpf.o"
-    r = subprocess.run(["clang", "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
+    obj = f"{dir}/{name}{clang}.bpf.o"
+    r = subprocess.run([clang, "-g", "-O2", "-target", "bpf", "-D__TARGET_ARCH_x86",
                         "-I/usr/include/x86_64-linux-gnu", *flags, "-c", src, "-o", obj],
                        capture_output=True, text=True)
     if not ok(r.returncode == 0, f"{name}: compiles", r.stderr):
@@ -55,10 +55,14 @@ def by_who(rows):
 
 
 flags = ["-DSE"] if KPROBES or "__se_sys_openat" in KERNEL else []
-obj = build("standin", *flags)
+# Compilers of today compare halves of registers, too: what is constant must be seen all the same.
+halves = build("standin", *flags, "-mcpu=v3",
+               clang="clang-19" if shutil.which("clang-19") else "clang")
+obj = build("standin", *flags, "-mcpu=v1")
 LS = ("cmp", "-s", "/etc/hostname", "/etc/no-such-file-here")
-for how, options in (("as it is", ()), ("without kprobes", FORCED)):
-    status, rows, got, err = run(obj, *LS, options=options)
+for how, options in (("as it is", ()), ("without kprobes", FORCED),
+                     ("without kprobes, -mcpu=v3", FORCED)):
+    status, rows, got, err = run(halves if "v3" in how else obj, *LS, options=options)
     seen = by_who(rows)
     want = seen.get("tp", [])
     ok(len(want) > 3 and any(n == "/etc/no-such-file-here" for _, _, n in want),

@@ -189,6 +189,25 @@ else:
     else:
         ok(total and total[0] >= 700, "freplace: the other function ran", total, out, err)
 
+# A writable raw tracepoint: what it writes is what the test run returns.
+if "__traceiter_bpf_test_finish" not in KERNEL:
+    skip("raw_tp.w", "this kernel has no tracepoint bpf_test_finish")
+else:
+    writer = build("writer", """
+__u64 n;
+SEC("raw_tp.w/bpf_test_finish") int w(struct bpf_raw_tracepoint_args *ctx)
+{ int *err = (void *)ctx->args[0]; *err = -5; n++; return 0; }
+""")
+    pass_ = build("pass", 'SEC("xdp") int pass(void *ctx) { return 2; }\n')
+    pcap = f"{dir}/root/one.pcap"
+    with open(pcap, "wb") as f:
+        f.write(bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000"
+                              "00000000000000003c0000003c000000") + bytes(60))
+    one = (SKEP, "run", "--engine", "kernel", "--pcap", pcap, pass_)
+    status, got, err, rows = run(writer, *one)
+    ok(got.get("n") == 1 and "program 'pass': Input/output error" in err, "raw_tp.w: what it writes is read", err,
+       got)
+
 # Events to sample.
 perf = build("perf", '__u64 n; SEC("perf_event") int p(void *c) { __sync_fetch_and_add(&n, 1); '
              "return 0; }")

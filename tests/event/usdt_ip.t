@@ -90,4 +90,11 @@ for name, path in (("PIE", prog), ("fixed", fixed)):
     is_(said.count(": done"), 2 if path == fixed else 0,
         f"{name}: what needs no process is attached", said)
     observed.communicate()
+    other = subprocess.Popen(["sleep", "100"])
+    observed = start([path])
+    said, got = run(observed, obj, "5.10", other.pid)
+    ok(f"process {other.pid} has not mapped" in said, f"{name}: a process without it", said)
+    observed.communicate()
+    other.kill()
+    other.wait()
 done()

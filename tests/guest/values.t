@@ -89,9 +89,6 @@ else:
     got, err = run("XDP", *SEND, options=("--dev", "left"))
     is_(got.get("xdp_received"), 7, "XDP on veth: each frame", err)
     got, err = run("NET", *SEND, options=("--dev", "left"))
-    if lacks("tcx"):
-        ok("tc filter add dev DEV" in err, "TC on veth: what to do without tcx", err)
-    else:
-        is_((got.get("received"), got.get("sent")), (7 * 100, 3),
-            "TC on veth: each frame, in and out", err)
+    is_((got.get("received"), got.get("sent")), (7 * 100, 3),
+        "TC on veth: each frame, in and out", err)
 done()

@@ -30,6 +30,15 @@ def files(package):
                   if os.path.isfile(f) and not os.path.islink(f))
 
 
+def commands(package):
+    """(names of the programs that `package` installs, names that are links to them)"""
+    got = subprocess.run(["dpkg", "-L", package], stdout=subprocess.PIPE, text=True)
+    paths = [f for f in got.stdout.splitlines() if os.path.dirname(f).endswith("bin")
+             and os.path.isfile(f)]
+    return ({os.path.basename(f) for f in paths if not os.path.islink(f)},
+            {os.path.basename(f) for f in paths if os.path.islink(f)})
+
+
 def extract(to):
     """{package: [(name, path of the object)]}, those in binaries written under `to`"""
     found = {}
@@ -67,9 +76,11 @@ class Seen:
     """what a loader did with an object: programs, in order, as (head, state, instructions)"""
 
     def __init__(self, command):
-        # tracefs is for libbpf, which attaches tracepoints by the numbers found there
-        got = subprocess.run(["unshare", "-m", "sh", "-c",
-                              'mount -t tracefs t /sys/kernel/tracing; mount -t bpf b /sys/fs/bpf; exec "$0" "$@"', *command],
+        # tracefs is for libbpf, which attaches tracepoints by the numbers found there;
+        # the network is for XDP programs
+        got = subprocess.run(["unshare", "-m", "-n", "sh", "-c", "ip link set lo up; "
+                              "mount -t tracefs t /sys/kernel/tracing; mount -t bpf b /sys/fs/bpf; "
+                              'CORPUS_DEVICE=lo exec "$0" "$@"', *command],
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300)
         self.progs, self.attached, self.open, self.load = [], {}, None, None
         self.maps = set()

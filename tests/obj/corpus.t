@@ -5,6 +5,7 @@
 # takes from libbpf it takes from skep, and what libbpf attaches, skep does.
 import concurrent.futures
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -29,6 +30,23 @@ if not os.path.exists(loader):
 tests, notes = [], []
 count = dict.fromkeys(("objects", "equal", "progs", "progs equal", "loaded by libbpf",
                        "loaded by skep", "attached by libbpf", "attached by skep"), 0)
+
+
+exceptions = {}  # what this kernel does not take: reason -> programs
+
+
+def note_exceptions(name, seen):
+    # Heads of programs are cut to 15 characters; messages have whole names.
+    for what, states in (("not loaded", [(h.split()[1], s) for h, s, _ in seen.progs
+                                         if s != "loaded"]),
+                         ("not attached", [(p, s) for p, s in seen.attached.items()
+                                           if s != "done"])):
+        for prog, state in states:
+            why = re.sub(r"^\S+: ", "", state)
+            prog = (re.findall(r"program '([^']*)'", why) or [prog])[0]
+            why = re.sub(r"^program '[^']*': ", "", why)
+            why = re.sub(r"'[^']*'|\b(kprobe|kretprobe|fentry|fexit|uprobe|usdt)/\S+:", "...", why)
+            exceptions.setdefault(f"{what}: {why}", []).append(f"{name}/{prog}")
 
 
 def differences(ours, theirs):
@@ -71,6 +89,13 @@ with tempfile.TemporaryDirectory() as tmp:
     for package, objs in corpus.extract(tmp).items():
         if not objs:
             notes.append(f"SKIP {package} is not installed")
+        if package == "libbpf-tools" and objs and not sys.argv[1:]:
+            tools, others = corpus.commands(package)
+            have = {name.rsplit("-", 1)[0] if name[-1].isdigit() else name for name, _ in objs}
+            notes.append(f"{package}: {len(tools) + len(others)} commands: {len(tools)} binaries "
+                         f"and {len(others)} more names of them, {len(objs)} objects")
+            tests.append((not tools - have, f"{package}: an object of each tool",
+                          sorted(tools - have)))
         for name, path in objs:
             if not sys.argv[1:] or name in sys.argv[1:]:
                 jobs.append((package, name, pool.submit(corpus.Seen, [loader, path]),
@@ -78,6 +103,7 @@ with tempfile.TemporaryDirectory() as tmp:
     for package, name, ours, theirs in jobs:
         ours, theirs = ours.result(), theirs.result()
         count["objects"] += 1
+        note_exceptions(name, ours)
         if theirs.open and package in LIBBPF_REFUSES:
             ok = (not ours.status and ours.load == "done" and bool(ours.progs)
                   and all(p[2] for p in ours.progs))
@@ -98,5 +124,8 @@ for n in notes:
     print("#", n)
 for what, n in count.items():
     print(f"# {what}: {n}")
+# Each exception with its reason.
+for why, progs in sorted(exceptions.items(), key=lambda e: -len(e[1])):
+    print(f"# {len(progs)} {why}:\n#   {' '.join(progs)}")
 print(f"1..{len(tests)}" if tests else "1..0 # SKIP none of the packages is installed")
 sys.exit(not all(t[0] for t in tests))

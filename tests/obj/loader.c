@@ -3,12 +3,14 @@
  * What skep hands to the kernel for an object, in the words of oracle.c, for
  * corpus.t to compare.  The kernel's answers are the real ones, except that a
  * map whose size the tool sets before loading gets TOOLS_ENTRIES and TOOLS_STACK,
- * and one that it refuses all the same becomes a placeholder.  With -q nothing is
- * printed: bench/run's job "corpus"; with -n nothing is attached; with -b FILE
- * neither, and the objects are relocated for the kernel of that BTF.  XDP programs
- * go to $CORPUS_DEVICE.  With -p VERSION PID one object attaches to a process until
- * there is input: usdt_ip.t.  With -k VERSION (4.14 to 5.15, or 6.18: any) the
- * kernel behaves like that one, for old.t.
+ * and one that it refuses all the same becomes a placeholder.  XDP programs go to
+ * $CORPUS_DEVICE.  With
+ *   -q           nothing is printed: bench/run's job "corpus"
+ *   -n           nothing is attached
+ *   -b FILE      neither, and objects are relocated for the kernel of that BTF
+ *   -p VERSION PID
+ *                one object attaches to a process until there is input: usdt_ip.t
+ *   -k VERSION   (4.14 to 5.15, or 6.18: any) the kernel behaves like that one: old.t
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -116,6 +116,11 @@ SOURCES = [
     ("a legacy map cut short",
      HEAD + 'struct { int type, key_size; } m SEC("maps") = { 1, 4 };' + PROG,
      ["map 'm' has 8 bytes in section 'maps'", "are 16"]),
+    ("a parameter of a remote control that is too small",
+     HEAD + 'struct { int type, key_size, value_size, max_entries, flags; } m '
+     'SEC("lirc_mode2/maps") = { 1, 4, 4, 1 }; char small = 3; '
+     'SEC("lirc_mode2") int prog(void *ctx) { return (int)(long)&small; }',
+     ["takes the value of 'small', which has no 4 bytes"]),
     ("a program of a million and one",
      HEAD + 'SEC("tracepoint/syscalls/sys_enter_getpgid") int prog(void *ctx) { '
      'asm volatile(".rept 1000001\\nr0 += 1\\n.endr" ::: "r0"); return 0; }',
@@ -160,6 +165,36 @@ class Elf:
         raise KeyError(name)
 
 
+    def types(self):
+        return types(self.data, self.offset(".BTF"))
+
+
+def types(data, at):
+    """Of the BTF at an offset: (number, where it is, name, kind, members)."""
+    hdr, type_off, type_len, str_off = struct.unpack_from("<IIII", data, at + 4)
+    strs, end = at + hdr + str_off, at + hdr + type_off + type_len
+    # Bytes behind the common 12, and for each member.
+    more = {1: (4, 0), 3: (12, 0), 4: (0, 12), 5: (0, 12), 6: (0, 8), 13: (0, 8), 14: (4, 0),
+            15: (0, 12), 17: (4, 0), 19: (0, 12)}
+    at, n = at + hdr + type_off, 1
+    while at < end:
+        name, info = struct.unpack_from("<II", data, at)
+        start, kind, vlen = strs + name, info >> 24 & 31, info & 0xffff
+        yield n, at, data[start:data.index(0, start)].decode(), kind, vlen
+        fixed, each = more.get(kind, (0, 0))
+        at, n = at + 12 + fixed + each * vlen, n + 1
+
+
+def module_types(kernel, name):
+    """BTF of a module with one function, on top of @kernel's."""
+    nr = sum(1 for _ in types(kernel, 0)) + 1
+    strs, = struct.unpack_from("<I", kernel, 20)
+    names = name.encode() + b"\0"
+    body = struct.pack("<III", 0, 13 << 24, 0) + struct.pack("<III", strs, 12 << 24, nr)
+    return struct.pack("<HBBIIIII", 0xeb9f, 1, 0, 24, 0, len(body), len(body),
+                       len(names)) + body + names
+
+
 TP = "tracepoint/syscalls/sys_enter_getpgid"
 
 
@@ -192,17 +227,56 @@ def core_record(field, value):
         ext = e.offset(".BTF.ext")
         hdr, _, _, _, _, core, size = struct.unpack_from("<IIIIIII", e.data, ext + 4)
         assert size
-        struct.pack_into("<I", e.data, ext + hdr + core + 4 + 8 + 4 * field, value)
+        struct.pack_into("<I", e.data, ext + hdr + core + 4 + 8 + 4 * field,
+                         value(e) if callable(value) else value)
+    return spoil
+
+
+def exit_of(e):
+    """Where the program ends, in its section."""
+    return e.size("raw_tp/sys_enter") - 8
+
+
+def variable_of(sec, field, value):
+    """A word of the first entry of section @sec's types: 0 type, 1 offset, 2 size."""
+    def spoil(e):
+        at, = [at for _, at, name, kind, _ in e.types() if name == sec and kind == 15]
+        number = value(e) if callable(value) else value
+        struct.pack_into("<I", e.data, at + 12 + 4 * field, number)
+    return spoil
+
+
+def function_type(e):
+    return next(n for n, _, _, kind, _ in e.types() if kind == 12)
+
+
+def addends(sec, addend):
+    """The relocations of @sec with addends, as other compilers write them."""
+    def spoil(e):
+        at, n = e.offset(sec), e.size(sec) // 16
+        table = b"".join(bytes(e.data[at + 16 * i:at + 16 * i + 16]) + struct.pack("<q", addend)
+                         for i in range(n))
+        for field, value in ((1, 4), (4, len(e.data)), (5, len(table)), (9, 24)):
+            e.put(sec, field, value)
+        e.data += table
     return spoil
 
 
 # what, how it is spoiled, words of the answer
 SPOILED = [
+    ("sections that are not there", lambda e: struct.pack_into("<H", e.data, 62, 0xffff) or
+     struct.pack_into("<Q", e.data, 40, 0) or struct.pack_into("<H", e.data, 60, 0),
+     ["has no section names"]),
+    ("a function among the maps", variable_of(".maps", 0, function_type),
+     ["section '.maps' holds what is not a variable"]),
+    ("an addend without room", addends(".rel" + TP, 1 << 40),
+     ["relocation at offset", "with an addend of 1099511627776, for which the instruction has"]),
     ("a text called .o", lambda e: e.data.__setitem__(slice(0, 4), b"int "), ["is no ELF object, though"]),
     ("nothing", cut(0), ["is empty"]),
     ("a 32-bit file", poke(lambda e: 4, "<B", 1), ["32-bit ELF file; BPF objects are 64-bit"]),
     ("a big-endian file", poke(lambda e: 5, "<B", 2), ["big-endian", "bpfel"]),
     ("a header cut short", cut(40), ["is not an ELF object"]),
+    ("a header cut short by one", cut(63), ["is not an ELF object"]),
     ("another machine", poke(lambda e: 18, "<H", 62), ["another kind of machine (ELF machine 62)"]),
     ("no section names", poke(lambda e: 62, "<H", 999), ["section 1 has no readable header or name"]),
     ("a name beyond the names", poke(lambda e: e.shoff + 64 * 3, "<I", 1 << 30),
@@ -265,6 +339,8 @@ SPOILED_CORE = [
     ("a CO-RE record without access", core_record(2, 1 << 20), ["malformed access"]),
     ("a CO-RE record of another kind", core_record(3, 99),
      ["program 'prog'", "CO-RE relocation of unknown kind 99"]),
+    ("a CO-RE record of an instruction that has no number", core_record(0, exit_of),
+     ["program 'prog'", "struct task_struct.pid"]),
     ("types of another machine", poke(lambda e: e.offset(".BTF"), ">H", 0xeb9f),
      ["section '.BTF'", "byte order of another machine"]),
     ("lines of another machine", poke(lambda e: e.offset(".BTF.ext"), ">H", 0xeb9f),
@@ -289,6 +365,8 @@ SPOILED_LINK = [
     ("a section shorter than its variable", lambda e: (
         e.put(".data", 5, 2), struct.pack_into("<Q", e.data, e.symbol("variable") + 16, 0)),
      ["section '.data'", "ends at 2"]),
+    ("lines of another machine", poke(lambda e: e.offset(".BTF.ext"), ">H", 0xeb9f),
+     [".BTF.ext in the byte order of another machine"]),
     ("an unaligned relocation", poke(relocation, "<Q", 4), ["relocation at offset 4"]),
     ("a relocation against no symbol", poke(lambda e: relocation(e) + 12, "<I", 9999),
      ["section '" + TP + "': relocation at offset"]),
@@ -303,6 +381,32 @@ SPOILED_LINK = [
     ("a symbol without a name", poke(lambda e: e.symbol("prog"), "<I", 0),
      ["global symbol", "has no name"]),
 ]
+
+# What is said of a table of functions.
+SPOILED_OPS = [
+    ("a table beyond its section", lambda e: e.put(".struct_ops.link", 5, 4),
+     ["variable 'table' lies beyond the end of section '.struct_ops.link'"]),
+    ("a function beside the tables", lambda e: struct.pack_into(
+        "<Q", e.data, e.offset(".rel.struct_ops.link"), 4096),
+     ["section '.struct_ops.link' has a relocation at 4096, where no struct is"]),
+]
+
+# Two objects that do not go together: a map that is wrong in one of them.
+WRONG_MAP = "struct { __uint(type, BPF_MAP_TYPE_HASH); __uint(max_entries, 1); " \
+            "__type(key, int); __uint(key_size, 8); __type(value, int); }"
+RIGHT_MAP = WRONG_MAP.replace("__uint(key_size, 8); ", "")
+USES_MAP = """
+SEC("tracepoint/syscalls/sys_enter_getpgid") int user(void *ctx)
+{ int key = 0; return bpf_map_lookup_elem(&m, &key) != 0; }"""
+PAIRS = [
+    ("a map that is wrong where it is", HEAD + WRONG_MAP + ' m SEC(".maps");' + PROG,
+     HEAD + "extern " + RIGHT_MAP + ' m SEC(".maps");' + USES_MAP,
+     ["map 'm'", "key_size is 8, but its type has 4 bytes"]),
+    ("a map that is wrong where it is used", HEAD + RIGHT_MAP + ' m SEC(".maps");' + PROG,
+     HEAD + "extern " + WRONG_MAP + ' m SEC(".maps");' + USES_MAP,
+     ["map 'm'", "key_size is 8, but its type has 4 bytes"]),
+]
+SECTIONS = 40000  # of each of two objects
 
 # A kernel without types: section, and the words of the answer.
 UNTYPED = [
@@ -334,6 +438,11 @@ SEC("raw_tp/sys_enter") int prog(void *ctx)
 }
 """
 HIDE = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "-"]
+# A kernel whose table is not what its name says, as BTF of its own.
+OTHER_OPS = """
+struct tcp_congestion_ops { void (*init)(void *); char name[16]; } ops;
+struct bpf_struct_ops_tcp_congestion_ops { int refcnt; } value;
+"""
 count = bad = 0
 
 
@@ -353,6 +462,13 @@ def told(what, argv, words, statuses=(1, 4)):
     if not ok:
         print(f"#   status {r.returncode}, without {missing}")
         print("#   " + r.stderr[-1500:].replace("\n", "\n#   "))
+
+
+def write_spoiled(data, spoil, path):
+    e = Elf(data)
+    spoil(e)
+    with open(path, "wb") as f:
+        f.write(e.data)
 
 
 def compile_(text, path, *options):
@@ -377,17 +493,40 @@ with tempfile.TemporaryDirectory() as tmp:
     if r.returncode:
         print("#   " + r.stderr.replace("\n", "\n#   "))
     for what, spoil, words in SPOILED:
-        e = Elf(whole)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(whole, spoil, path)
         check(what, path, words)
     for what, spoil, words in SPOILED_LINK:
-        e = Elf(whole)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(whole, spoil, path)
         told("link: " + what, [SKEP, "link", path, "-o", tmp + "/linked.o"], words)
+    with open(path, "wb") as f:
+        f.write(whole)
+    # A file that may not grow.
+    told("link: no room", ["sh", "-c", "trap '' XFSZ; ulimit -f 0; exec \"$@\"", "-", SKEP,
+                           "link", path, "-o", tmp + "/linked.o"],
+         ["the linked object cannot be written"])
+    compile_(HEAD + "int variable = 7;" + PROG, path, "-g0")
+    with open(path, "rb") as f:
+        bare = f.read()
+    write_spoiled(bare, poke(lambda e: e.symbol("variable") + 8, "<Q", 1 << 20), path)
+    told("link: without types, a symbol beyond its section",
+         [SKEP, "link", path, "-o", tmp + "/linked.o"],
+         ["symbol 'variable' lies outside of section '.data'"])
+    for what, left, right, words in PAIRS:
+        compile_(left, path)
+        compile_(right, tmp + "/other.o")
+        told("link: " + what, [SKEP, "link", path, tmp + "/other.o", "-o", tmp + "/linked.o"],
+             words)
+    # Static ones of all objects stay apart.
+    compile_("".join(f"static int v{i} __attribute__((used)) = 1;" for i in range(1000)), path)
+    told("link: more variables than types can tell of",
+         [SKEP, "link", *[path] * 66, "-o", tmp + "/linked.o"],
+         ["section '.data' has 66000 variables; 65535 are the most"])
+    for n, file in enumerate((path, tmp + "/other.o")):
+        compile_("".join(f'__asm__(".section .data.v{n}_{i},\\"aw\\"\\n.long 1\\n");'
+                         for i in range(SECTIONS)), file, "-g0")
+    told("link: more sections than a file can have",
+         [SKEP, "link", path, tmp + "/other.o", "-o", tmp + "/linked.o"],
+         ["the objects have more than 65280 sections together"])
     compile_(CORE, path)
     check("a kernel without types, and CO-RE", path,
           ["CO-RE needs the kernel's types", "CONFIG_DEBUG_INFO_BTF"], before=HIDE)
@@ -397,10 +536,7 @@ with tempfile.TemporaryDirectory() as tmp:
     with open(path, "rb") as f:
         core = f.read()
     for what, spoil, words in SPOILED_CORE:
-        e = Elf(core)
-        spoil(e)
-        with open(path, "wb") as f:
-            f.write(e.data)
+        write_spoiled(core, spoil, path)
         told(what, [SKEP, "run", "--engine", "kernel", path, "--", "true"], words, (0, 1, 4))
     with open(path, "wb") as f:
         f.write(core[:63])
@@ -418,6 +554,42 @@ with tempfile.TemporaryDirectory() as tmp:
     compile_(HEAD + OPS, path)
     check("a kernel without types, and a table", path,
           ["struct_ops 'table' needs the kernel's types"], before=HIDE)
+    with open(path, "rb") as f:
+        ops = f.read()
+    for what, spoil, words in SPOILED_OPS:
+        write_spoiled(ops, spoil, path)
+        check(what, path, words)
+    # Types of a kernel made here: a folder that stands where the kernel shows its own.
+    btf = tmp + "/btf"
+    os.mkdir(btf)
+    MADE = ["unshare", "-m", "sh", "-c", f'mount --bind {btf} /sys/kernel/btf && exec "$@"', "-"]
+    compile_(OTHER_OPS, path)
+    with open(path, "rb") as f:
+        e = Elf(f.read())
+    with open(btf + "/vmlinux", "wb") as f:
+        f.write(e.data[e.offset(".BTF"):e.offset(".BTF") + e.size(".BTF")])
+    with open(path, "wb") as f:
+        f.write(ops)
+    check("a table that the kernel's value does not hold", path,
+          ["the kernel's struct bpf_struct_ops_tcp_congestion_ops holds no struct "
+           "tcp_congestion_ops"], before=MADE)
+    with open("/sys/kernel/btf/vmlinux", "rb") as f:
+        kernel = f.read()
+    with open(btf + "/vmlinux", "wb") as f:
+        f.write(kernel)
+    with open(btf + "/made", "wb") as f:
+        f.write(module_types(kernel, "made_function"))
+    with open(btf + "/broken", "w") as f:
+        f.write("no types")
+    for sec, words in (
+            ("fentry/made:made_function", ["SEC(\"fentry/made:made_function\"): the kernel engine "
+                                           "does not know the kernel's module 'made'"]),
+            ("fentry/made:made_functoin", ["the types of the module 'made' have no "
+                                           "'made_functoin'"]),
+            ("fentry/broken:made_function", ["no module 'broken' with types is loaded"])):
+        with open(path, "wb") as f:
+            f.write(prog.replace(PLACE.encode(), sec.encode().ljust(len(PLACE), b"\0")))
+        check(sec, path, words, before=MADE)
     compile_(HEAD + "int variable;" + PROG, path, "-g0")
     told("no types to print", [SKEP, "btf", "dump", "file", path],
          ["no .BTF section; compile with -g"])

@@ -76,6 +76,11 @@ SEC("usdt/./target:probes:guarded") int other(struct pt_regs *ctx)
 	bpf_usdt_arg(ctx, 0, &arg);
 	return arg;
 }""",
+    "ops": HEAD + """
+struct tcp_congestion_ops { void (*init)(void *); char name[16]; };
+SEC("struct_ops/init") void method(void *sk) { }
+SEC(".struct_ops.link") struct tcp_congestion_ops table = { .init = (void *)method, .name = "x" };
+""",
     "large": HEAD + """
 char zeroes[8192];
 struct bpf_iter_meta { void *seq; };
@@ -87,6 +92,7 @@ SEC("iter/task") int prog(struct bpf_iter__task *ctx)
 	return 0;
 }""",
 }
+SOURCES["usdt2"] = SOURCES["usdt"].replace("#define BPF_USDT_MAX_SPEC_CNT 1\n", "")
 for name, text in SOURCES.items():
     with open(f"{dir}/{name}.c", "w") as f:
         f.write(text)
@@ -135,8 +141,9 @@ CASES = [
     ("xdp", "--dev lo", (LINK, 1, EBUSY), "lo has an XDP program already; `ip link set dev lo", 1),
     ("xdp", "--dev lo", (LINK, 1, EINVAL), "attached in generic mode, which is slower", 0),
     ("xdp", "--dev lo", (LINK, 1, ENODEV), "there is no network device with index 1", 1),
+    ("xdp", "--dev lo --xdp-mode generic", (LINK, 1, EINVAL), "the kernel has no generic XDP for", 4),
     ("xdp", "--dev lo", (LINK, 1, EIO), "xdp on lo: Input/output error", 1),
-    ("tcx/ingress", "--dev lo", (LINK, 1, EOPNOTSUPP), "there `tc qdisc add dev DEV clsact`", 4),
+    ("tcx/ingress", "--dev lo", (LINK, 1, EOPNOTSUPP), "built without CONFIG_NET_XGRESS", 4),
     ("tcx/ingress", "--dev lo", (LINK, 1, EIO), "tcx/ingress on lo: Input/output error", 1),
     ("tcx/ingress", "--dev lo", (LINK, 1, EINVAL), "tcx/ingress on lo: the kernel refuses", 1),
     ("cgroup/bind4", "--cgroup /sys/fs/cgroup", (LINK, 1, EIO), "/sys/fs/cgroup: Input/output", 1),
@@ -146,10 +153,16 @@ CASES = [
     ("perf_event", "", (EVENT, 1, EMFILE), "cpu-clock at 99 Hz: Too many open files", 1),
     ("sk_lookup", "", (LINK, 1, EIO), "sk_lookup in this network namespace: Input/output", 1),
     ("netfilter", "--hook input", (LINK, 1, EIO), "netfilter at input: Input/output error", 1),
+    ("ops", "", (PROG_LOAD, 1, EIO, 9), "its program 'method' is not loaded", 1),
+    ("ops", "", (UPDATE, 1, EPERM), "registering it needs CAP_BPF and CAP_NET_ADMIN", 1),
+    ("ops", "", (UPDATE, 1, EIO), "the kernel does not register it: Input/output error", 1),
+    ("kprobe.multi/do_exit", "", (LINK, 1, EIO), "kprobe.multi/do_exit: Input/output error", 1),
     ("fentry/no_such_mod:work", "", None, "no module 'no_such_mod' with types is loaded", 1),
     ("freplace", "--target 1", None, "write --target 1:FUNCTION", 1),
     ("usdt", "", (UPDATE, 2, EIO), "map '__bpf_usdt_specs': Input/output error", 0),
     ("usdt", "", None, "more than 1 different probes; define BPF_USDT_MAX_SPEC_CNT", 0),
+    # The first has the cookie 0, which is none.
+    ("usdt2", "", (LINK, 1, EINVAL, 3), "this kernel has no cookies for programs", 0),
     (GETPGID, "", (LINK, 1, EINVAL, 2), "", 0),
     ("tcx/ingress", "--dev lo --old", (LINK, 1, EINVAL), "that takes Linux 6.6 or newer, and", 4),
     ("pin", "--engine user -- true", None, "is not pinned: this engine's maps end with the process", 0),

@@ -257,6 +257,18 @@ static void patch(struct gen *g, uint32_t from)
 static void compare(struct fn *f)
 {
 	const struct skep_insn_info *r = row(f->g, 1 << SKEP_KIND_COND);
+	const struct bpf_insn *last = &f->g->insns[f->g->n - 1];
+
+	/* A result with 0: the processor knows already. */
+	if (!below(f->g, 4) &&
+	    (BPF_CLASS(last->code) == BPF_ALU64 || BPF_CLASS(last->code) == BPF_ALU) &&
+	    f->init & POOL & 1 << last->dst_reg) {
+		put(f->g,
+		    (below(f->g, 2) ? BPF_JMP : BPF_JMP32) | (below(f->g, 2) ? BPF_JEQ : BPF_JNE) |
+			    BPF_K,
+		    last->dst_reg, 0, 0, 0);
+		return;
+	}
 
 	put(f->g, r->code, source(f), r->src == SKEP_F_READ ? source(f) : 0, 0, operand(f, r));
 }
@@ -288,11 +300,27 @@ static void branch(struct fn *f)
 	}
 }
 
+/* A way out of the loop, with code that is not part of it; the jump is returned. */
+static uint32_t way_out(struct fn *f, uint16_t init)
+{
+	struct gen *g = f->g;
+	uint32_t stay, out;
+
+	stay = g->n;
+	compare(f);
+	block(f, 1 + below(g, 3));
+	restore(f, init);
+	out = g->n;
+	put(g, BPF_JMP | BPF_JA, 0, 0, 0, 0);
+	patch(g, stay);
+	return out;
+}
+
 static void loop(struct fn *f)
 {
 	struct gen *g = f->g;
 	uint16_t init;
-	uint32_t head;
+	uint32_t head, enter = 0, out = 0;
 
 	if (f->loop)
 		return;
@@ -301,11 +329,25 @@ static void loop(struct fn *f)
 	init = f->init;
 	f->loop = true;
 	level(f);
+	if (!below(g, 3)) { /* at its end */
+		add(g, 9, 1);
+		enter = g->n;
+		put(g, BPF_JMP | BPF_JA, 0, 0, 0, 0);
+	}
 	head = g->n;
 	block(f, 1 + below(g, 5));
 	restore(f, init);
+	if (below(g, 2)) {
+		out = way_out(f, init);
+		block(f, 1 + below(g, 2));
+		restore(f, init);
+	}
+	if (enter)
+		patch(g, enter);
 	add(g, 9, -1);
 	put(g, BPF_JMP | BPF_JNE | BPF_K, 9, 0, (int16_t)((int32_t)head - (int32_t)g->n - 1), 0);
+	if (out)
+		patch(g, out);
 	f->loop = false;
 }
 
@@ -315,9 +357,9 @@ static void key(struct fn *f, int map)
 	static const uint8_t keys[GEN_MAPS] = {2, 6, GEN_KEYS, 3};
 	struct gen *g = f->g;
 
-	if (map == MAP_HASH && below(g, 2)) {
+	if (f->init & POOL && below(g, 2)) {
 		mov_x(g, 1, source(f));
-		put(g, BPF_ALU64 | BPF_AND | BPF_K, 1, 0, 0, GEN_KEYS - 1);
+		put(g, BPF_ALU64 | BPF_AND | BPF_K, 1, 0, 0, map == MAP_HASH ? GEN_KEYS - 1 : 7);
 		put(g, BPF_STX | BPF_MEM | BPF_W, 10, 1, KEY, 0);
 	} else {
 		put(g, BPF_ST | BPF_MEM | BPF_W, 10, 0, KEY, (int32_t)below(g, keys[map]));
@@ -453,6 +495,7 @@ static void access(struct fn *f, uint8_t base, int16_t off, uint32_t log)
 static void indexed(struct fn *f)
 {
 	struct gen *g = f->g;
+	bool apart = below(g, 2); /* the sum is in r2, r1 stays the index */
 	uint32_t shift = below(g, 3), log = below(g, 4), from = 0, n;
 	uint8_t w = below(g, 2) ? BPF_ALU64 : BPF_ALU;
 	bool compared = below(g, 2);
@@ -462,6 +505,8 @@ static void indexed(struct fn *f)
 		return;
 	put(g, w | BPF_MOV | BPF_X, 1, f->loop && below(g, 2) ? 9 : source(f), 0, 0);
 	f->init &= (uint16_t) ~(1 << 1);
+	if (apart)
+		f->init &= (uint16_t) ~(1 << 2);
 	if (!(f->init & 0x13d)) {
 		mov(g, 8, number(g));
 		f->init |= 1 << 8;
@@ -475,11 +520,18 @@ static void indexed(struct fn *f)
 	}
 	if (shift || below(g, 2))
 		put(g, BPF_ALU64 | BPF_LSH | BPF_K, 1, 0, 0, (int32_t)shift);
-	put(g, BPF_ALU64 | BPF_ADD | BPF_X, 1, 7, 0, 0);
+	if (apart) {
+		mov_x(g, 2, 7);
+		put(g, BPF_ALU64 | BPF_ADD | BPF_X, 2, 1, 0, 0);
+	} else {
+		put(g, BPF_ALU64 | BPF_ADD | BPF_X, 1, 7, 0, 0);
+	}
 	if (below(g, 3) == 0)
-		add(g, 1, 8);
-	for (n = 1 + below(g, 3); n-- && !(f->init & 2);)
-		access(f, 1, (int16_t)below(g, 64 - 8 - 28 - (1 << log) + 1), log);
+		add(g, apart ? 2 : 1, 8);
+	if (apart && below(g, 2)) /* whether the index is read again or not */
+		f->init |= 1 << 1;
+	for (n = 1 + below(g, 3); n-- && !(f->init & (apart ? 4 : 2));)
+		access(f, apart ? 2 : 1, (int16_t)below(g, 64 - 8 - 28 - (1 << log) + 1), log);
 	if (compared)
 		patch(g, from);
 	f->init &= init; /* what is a number on both ways */
@@ -714,6 +766,9 @@ static int32_t hostile_helper(struct gen *g)
 		BPF_FUNC_strtol,
 		BPF_FUNC_csum_diff,
 		BPF_FUNC_get_current_pid_tgid,
+		BPF_FUNC_get_smp_processor_id,
+		BPF_FUNC_get_attach_cookie,
+		BPF_FUNC_get_func_arg_cnt,
 		BPF_FUNC_strncmp,
 		BPF_FUNC_map_push_elem,
 	};

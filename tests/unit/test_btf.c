@@ -204,6 +204,7 @@ static void test_columns(void)
 	const struct skep_btf_column *c = NULL;
 	struct skep_buf buf = SKEP_BUF_INIT;
 	struct build b = BUILD_INIT;
+	struct skep_err err = SKEP_ERR_INIT;
 	struct skep_btf *btf;
 	int64_t v = 0;
 	size_t n = 0, i;
@@ -223,6 +224,14 @@ static void test_columns(void)
 					sizeof(record), &v),
 	       0, "a column's number");
 	is_int(v, 78187493530, "is exact");
+	is_int(skep_btf_columns(&arena, btf, 9999, &c, &n, &err), -EINVAL, "of no type");
+	is_str(err.msg, "BTF: no type [9999]", "are refused");
+	skep_err_deinit(&err);
+	err = (struct skep_err)SKEP_ERR_INIT;
+	ok(!skep_btf_value_json(btf, 9999, &record, sizeof(record), &err) &&
+		   strstr(err.msg, "BTF: type [9999] is malformed"),
+	   "nor has it a value: %s", err.msg);
+	skep_err_deinit(&err);
 	is_int(skep_btf_number(btf, INT, 0, 0, &record, 3, &v), -EINVAL,
 	       "no number out of 3 bytes");
 	skep_buf_deinit(&buf);

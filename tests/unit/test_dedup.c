@@ -374,8 +374,41 @@ static void test_refused(void)
 	skep_err_deinit(&err);
 }
 
+/* What does not go, and what does not fit. */
+static void test_limits(void)
+{
+	const uint32_t fwd[3] = {0, (uint32_t)BTF_KIND_FWD << 24, 0};
+	struct skep_btf *base = NULL, *split = NULL;
+	struct build b = BUILD_INIT, c = BUILD_INIT;
+	struct skep_btf_writer w = {0};
+	struct skep_err err = SKEP_ERR_INIT;
+	const void *image;
+	void *data = NULL;
+	size_t len, i;
+
+	b_int(&b, "int", 4, 0);
+	b_int(&c, "long", 8, 0);
+	image = b_image(&b, &len);
+	skep_btf_open_raw(&base, image, len, SKEP_BTF_COPY, NULL, &err);
+	image = b_image(&c, &len);
+	skep_btf_open_raw(&split, image, len, SKEP_BTF_COPY, base, &err);
+	is_int(split ? skep_btf_dedup(split, &w, map, &err) : 0, -EINVAL, "types with a base");
+	ok(strstr(err.msg, "only whole BTF without a base"), "says so: %s", err.msg);
+	skep_btf_destroy(split);
+	skep_btf_destroy(base);
+	skep_err_deinit(&err);
+	err = (struct skep_err)SKEP_ERR_INIT;
+	for (i = 0; i <= BTF_MAX_TYPE; i++)
+		skep_btf_writer_add(&w, fwd, 3);
+	is_int(skep_btf_writer_finish(&w, &data, &len, &err), -EFBIG, "a million types and more");
+	ok(strstr(err.msg, "BTF: 1048576 types in "), "says so: %s", err.msg);
+	skep_err_deinit(&err);
+	skep_btf_writer_deinit(&w);
+}
+
 int main(void)
 {
+	test_limits();
 	test_cycles();
 	test_deep_difference();
 	test_forwards();

@@ -15,6 +15,7 @@
 /* Each instruction that takes an immediate of the program's choice. */
 static const struct bpf_insn marks[] = {
 	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = MARK},
+	{.code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = 0, .src_reg = 1}, /* no constant any more */
 	{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 0, .imm = MARK},
 	{.code = BPF_ALU | BPF_XOR | BPF_K, .dst_reg = 0, .imm = MARK},
 	{.code = BPF_ALU64 | BPF_MUL | BPF_K, .dst_reg = 0, .imm = MARK},
@@ -69,7 +70,7 @@ static unsigned int count(const struct skep_vm_prog *prog)
 
 static void test_blinding(void)
 {
-	struct skep_jit_opts plain = {.sz = sizeof(plain)};
+	struct skep_jit_opts plain = {.sz = sizeof(plain), .without = SKEP_JIT_PASS_ALL};
 	struct skep_jit_opts blind = {.sz = sizeof(blind), .blind = true};
 	struct skep_vm_prog *a = create(&plain), *b = create(&blind), *c = create(&blind);
 	struct skep_vm_prog *d = create(NULL);

@@ -114,6 +114,45 @@ static const struct test tests[] = {
 	 {LOAD(BPF_DW, 2, 1, 8), ALU64(BPF_MOV, 3, 2), ALU64_K(BPF_RSH, 3, 60),
 	  ALU64_K(BPF_ADD, 2, 1), ALU64(BPF_MOV, 0, 2), ALU64_K(BPF_LSH, 0, 4), ALU64(BPF_OR, 0, 3),
 	  EXIT}},
+	{"constants",
+	 SKEP_JIT_PASS_CONST | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {ALU64_K(BPF_MOV, 2, 77), ALU64_K(BPF_MOV, 3, -5), ALU64(BPF_MUL, 2, 3),
+	  ALU64_K(BPF_RSH, 2, 7), ALU32(BPF_XOR, 2, 3), LOAD(BPF_DW, 0, 1, 0), ALU64(BPF_ADD, 0, 2),
+	  EXIT}},
+	{"a constant where two ways meet",
+	 SKEP_JIT_PASS_CONST,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_MOV, 2, 3), JUMP_K(BPF_JSGT, 0, 5, 1),
+	  ALU64_K(BPF_MOV, 2, 3), JUMP_K(BPF_JEQ, 2, 3, 1), ALU64_K(BPF_MUL, 0, 77), EXIT}},
+	{"two constants where two ways meet",
+	 SKEP_JIT_PASS_CONST,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_MOV, 2, 3), JUMP_K(BPF_JSGT, 0, 5, 1),
+	  ALU64_K(BPF_MOV, 2, 4), JUMP_K(BPF_JEQ, 2, 3, 1), ALU64_K(BPF_MUL, 0, 77), EXIT}},
+	{"a constant that a loop keeps",
+	 SKEP_JIT_PASS_CONST,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_MOV, 2, 3), ALU64_K(BPF_MOV, 3, 9),
+	  ALU64(BPF_ADD, 0, 3), JUMP_K(BPF_JNE, 2, 3, 2), ALU64_K(BPF_ADD, 3, -1),
+	  JUMP_K(BPF_JNE, 3, 0, -4), EXIT}},
+	{"a constant that a loop changes",
+	 SKEP_JIT_PASS_CONST,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_MOV, 2, 3), ALU64_K(BPF_MOV, 3, 9),
+	  ALU64(BPF_ADD, 0, 3), JUMP_K(BPF_JSGT, 2, 7, 3), ALU64_K(BPF_ADD, 2, 1),
+	  ALU64_K(BPF_ADD, 3, -1), JUMP_K(BPF_JNE, 3, 0, -5), EXIT}},
+	{"what a comparison says of a register",
+	 SKEP_JIT_PASS_CONST | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 0), LOAD(BPF_DW, 2, 1, 16), JUMP_K(BPF_JNE, 2, 7, 3),
+	  ALU64_K(BPF_MUL, 2, 1000), ALU64_K(BPF_RSH, 2, 2), ALU64(BPF_ADD, 0, 2), EXIT}},
 	{"results that nobody reads",
 	 SKEP_JIT_PASS_DEAD,
 	 false,
@@ -140,6 +179,85 @@ static const struct test tests[] = {
 	  ALU64_K(BPF_LSH, 3, 3), ALU64(BPF_ADD, 3, 1), ALU64_K(BPF_MUL, 2, 3),
 	  ALU64_K(BPF_MUL, 1, 0), LOAD(BPF_DW, 0, 3, 0), ALU64(BPF_ADD, 0, 2), ALU64(BPF_ADD, 0, 1),
 	  EXIT}},
+	{"index that is shifted for addresses only",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 3), ALU64_K(BPF_LSH, 2, 3),
+	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), LOAD(BPF_DW, 4, 3, 8),
+	  STORE(BPF_DW, 3, 16, 4), EXIT}},
+	{"index that is shifted for more than addresses",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 3), ALU64_K(BPF_LSH, 2, 3),
+	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0), ALU64(BPF_ADD, 0, 2),
+	  EXIT}},
+	{"index that is shifted and stored",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 3), ALU64_K(BPF_LSH, 2, 1),
+	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), STORE(BPF_DW, 3, 0, 2), LOAD(BPF_DW, 0, 1, 0),
+	  LOAD(BPF_DW, 2, 1, 8), ALU64(BPF_ADD, 0, 2), EXIT}},
+	{"index that is shifted and used behind a jump",
+	 SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_DEAD,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 2, 1, 16), ALU64_K(BPF_AND, 2, 3), ALU64_K(BPF_LSH, 2, 3),
+	  ALU64(BPF_MOV, 3, 1), ALU64(BPF_ADD, 3, 2), LOAD(BPF_DW, 0, 3, 0),
+	  JUMP_K(BPF_JSGT, 0, 0, 1), ALU64(BPF_ADD, 0, 2), EXIT}},
+	{"32-bit moves and additions, and masks",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU32(BPF_MOV, 0, 2), ALU32_K(BPF_ADD, 0, -16),
+	  ALU64(BPF_MOV, 3, 2), ALU32_K(BPF_SUB, 3, 5), ALU64(BPF_XOR, 0, 3), ALU32(BPF_MOV, 3, 2),
+	  ALU32(BPF_ADD, 3, 0), ALU64(BPF_MOV, 4, 3), ALU64_K(BPF_AND, 4, 0xff),
+	  ALU64(BPF_MOV, 5, 3), ALU32_K(BPF_AND, 5, 0xffff), ALU64(BPF_MUL, 4, 5),
+	  ALU64(BPF_XOR, 0, 4), EXIT}},
+	{"32-bit move and addition to itself",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU32(BPF_MOV, 0, 2), ALU32(BPF_ADD, 0, 0), EXIT}},
+	{"a result that is compared with 0",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 16),
+	  ALU64_K(BPF_MOV, 2, 7),
+	  ALU32_K(BPF_ADD, 0, 1),
+	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0},
+	  ALU64_K(BPF_MOV, 2, 9),
+	  ALU64(BPF_SUB, 0, 2),
+	  JUMP_K(BPF_JEQ, 0, 0, 1),
+	  ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
+	{"a result whose other half is compared with 0",
+	 SKEP_JIT_PASS_FUSE,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 16),
+	  ALU64_K(BPF_MOV, 2, 7),
+	  ALU64_K(BPF_ADD, 0, 1),
+	  {BPF_JMP32 | BPF_JNE | BPF_K, 0, 0, 1, 0},
+	  ALU64_K(BPF_MOV, 2, 9),
+	  ALU64(BPF_MUL, 0, 2),
+	  EXIT}},
+	{"a loop with a way out in its middle",
+	 SKEP_JIT_PASS_LAYOUT,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 0, 1, 16), ALU64_K(BPF_MOV, 2, 9), ALU64_K(BPF_ADD, 0, 3),
+	  JUMP_K(BPF_JEQ, 2, 0, 1), JUMP_K(BPF_JA, 0, 0, 2), ALU64_K(BPF_XOR, 0, 5), EXIT,
+	  ALU64_K(BPF_ADD, 2, -1), JUMP_K(BPF_JA, 0, 0, -7), EXIT}},
+	{"a loop without",
+	 SKEP_JIT_PASS_LAYOUT,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 16), ALU64_K(BPF_MOV, 2, 9), ALU64_K(BPF_ADD, 0, 3),
+	  ALU64_K(BPF_ADD, 2, -1), JUMP_K(BPF_JNE, 2, 0, -3), EXIT}},
 	{"one value or another",
 	 SKEP_JIT_PASS_SELECT,
 	 false,
@@ -249,6 +367,95 @@ static const struct test tests[] = {
 	  JUMP_K(BPF_JEQ, 0, 0, 1),
 	  LOAD(BPF_DW, 0, 0, 8),
 	  EXIT}},
+	{"look-up in an array without a call",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_INLINE,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 3, 1, 16), STORE(BPF_W, 10, -4, 3), MAP(1), ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4), CALL(BPF_FUNC_map_lookup_elem), JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8), EXIT}},
+	{"the same without proof",
+	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_INLINE | SKEP_JIT_PASS_PROVE,
+	 true,
+	 SHORTER,
+	 {LOAD(BPF_DW, 3, 1, 16), STORE(BPF_W, 10, -4, 3), MAP(1), ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4), CALL(BPF_FUNC_map_lookup_elem), JUMP_K(BPF_JEQ, 0, 0, 1),
+	  LOAD(BPF_DW, 0, 0, 8), ALU64(BPF_ADD, 0, 3), EXIT}},
+	{"helpers that ask the machine",
+	 SKEP_JIT_PASS_INLINE,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 6, 1, 0), CALL(BPF_FUNC_get_current_pid_tgid), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_smp_processor_id), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_attach_cookie), ALU64(BPF_ADD, 6, 0),
+	  ALU64_K(BPF_MUL, 6, 31), CALL(BPF_FUNC_get_func_arg_cnt), ALU64(BPF_ADD, 0, 6), EXIT}},
+	{"helpers that ask the machine, without proof",
+	 SKEP_JIT_PASS_INLINE,
+	 true,
+	 SHORTER,
+	 {CALL(BPF_FUNC_get_current_pid_tgid), ALU64(BPF_MOV, 6, 0),
+	  CALL(BPF_FUNC_get_smp_processor_id), ALU64(BPF_ADD, 0, 6), LOAD(BPF_DW, 1, 1, 0),
+	  ALU64(BPF_XOR, 0, 1), EXIT}},
+	{"helpers that ask others",
+	 SKEP_JIT_PASS_INLINE,
+	 false,
+	 SAME,
+	 {CALL(BPF_FUNC_get_numa_node_id), ALU64_K(BPF_AND, 0, 0), EXIT}},
+	{"stores that nobody reads",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SHORTER,
+	 {LOAD(BPF_DW, 2, 1, 0), STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 1, 8),
+	  STORE(BPF_DW, 10, -8, 3), LOAD(BPF_W, 0, 10, -4), STORE(BPF_W, 10, -16, 2), EXIT}},
+	{"stores that are read on one way",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), LOAD(BPF_DW, 3, 1, 16), STORE(BPF_DW, 10, -8, 2),
+	  JUMP_K(BPF_JSGT, 3, 5, 1), STORE(BPF_DW, 10, -8, 3), LOAD(BPF_B, 0, 10, -3), EXIT}},
+	{"stores that are read the next time",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64_K(BPF_MOV, 0, 0), ALU64_K(BPF_MOV, 3, 5),
+	  STORE(BPF_DW, 10, -8, 0), LOAD(BPF_DW, 4, 10, -8), ALU64(BPF_ADD, 0, 4),
+	  ALU64(BPF_ADD, 2, 0), STORE(BPF_DW, 10, -8, 2), ALU64_K(BPF_ADD, 3, -1),
+	  JUMP_K(BPF_JNE, 3, 0, -6), EXIT}},
+	{"half a word that is written over",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 1, 8),
+	  STORE(BPF_W, 10, -8, 3), LOAD(BPF_DW, 0, 10, -8), EXIT}},
+	{"stores that are read by another address",
+	 SKEP_JIT_PASS_STACK,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 2, 1, 0), ALU64(BPF_MOV, 3, 10), STORE(BPF_DW, 10, -8, 2),
+	  LOAD(BPF_W, 0, 3, -8), EXIT}},
+	{"stores that a look-up reads",
+	 SKEP_JIT_PASS_STACK,
+	 true,
+	 SAME,
+	 {{BPF_ST | BPF_MEM | BPF_W, 10, 0, -4, 0},
+	  MAP(1),
+	  ALU64(BPF_MOV, 2, 10),
+	  ALU64_K(BPF_ADD, 2, -4),
+	  CALL(BPF_FUNC_map_lookup_elem),
+	  ALU64_K(BPF_MOV, 0, 1),
+	  EXIT}},
+	{"division by a constant",
+	 SKEP_JIT_PASS_DIVIDE,
+	 false,
+	 OTHER,
+	 {LOAD(BPF_DW, 0, 1, 0), LOAD(BPF_DW, 2, 1, 8), ALU64_K(BPF_DIV, 0, 7),
+	  ALU64_K(BPF_MOD, 2, 1000), ALU64(BPF_XOR, 0, 2), ALU32_K(BPF_MOD, 2, 13),
+	  ALU64(BPF_ADD, 0, 2), EXIT}},
+	{"division by a power of two",
+	 SKEP_JIT_PASS_DIVIDE,
+	 false,
+	 SAME,
+	 {LOAD(BPF_DW, 0, 1, 0), ALU64_K(BPF_DIV, 0, 64), ALU32_K(BPF_MOD, 0, 8), EXIT}},
 	{"look-up with a bad key",
 	 SKEP_JIT_PASS_LOOKUP | SKEP_JIT_PASS_PROVE,
 	 true,
@@ -298,7 +505,8 @@ static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t se
 {
 	static const uint64_t edge[] = {
 		0, 1, 7, 56, 57, UINT64_MAX, 64, 0x8000000000000000ull, INT32_MIN, 12};
-	struct skep_vm_env env = {0};
+	struct skep_vm_env env = {
+		.tgid = 77, .pid = -2, .cpu = 1, .cookie = 1ull << 40, .nr_args = 3};
 	static const struct skep_vm_env_ops ops;
 	uint64_t ctx[8];
 	struct skep_vm_run r = {.prog = prog, .env = &env, .ctx = ctx, .ctx_len = sizeof(ctx)};
@@ -307,6 +515,8 @@ static void run(struct skep_vm *vm, const struct skep_vm_prog *prog, uint64_t se
 	int i;
 
 	env.ops = &ops;
+	if (seed % 5 == 4)
+		r.env = NULL;
 	for (i = 0; i < 8; i++)
 		ctx[i] = i == 2 ? edge[seed % 10] : (seed + 1) * 0x9e3779b97f4a7c15ull >> i * 7;
 	skep_map_update(map, &key, ctx, 0, 0);
@@ -342,6 +552,65 @@ static void check(struct skep_vm *vm, const struct test *t)
 	skep_vm_prog_put(without);
 }
 
+/* A division of r0 by @by, of the operation @op and both widths, over inputs near its multiples. */
+static bool divides(struct skep_vm *vm, uint8_t op, int32_t by)
+{
+	static const uint64_t near[] = {0, 1, 2, 1u << 31, UINT32_MAX, 1ull << 63, UINT64_MAX};
+	struct bpf_insn insns[] = {LOAD(BPF_DW, 0, 1, 0),
+				   {(uint8_t)(op | BPF_K), 0, 0, 0, by},
+				   ALU64_K(BPF_MUL, 0, 1),
+				   EXIT};
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .trusted = true};
+	struct skep_vm_prog *prog[2] = {0};
+	uint64_t d = BPF_CLASS(op) == BPF_ALU64 ? (uint64_t)(int64_t)by : (uint32_t)by, r0[2] = {0};
+	bool good = true;
+	int i, k, delta;
+
+	for (i = 0; i < 2; i++)
+		if (skep_vm_prog_create(&prog[i], insns, 4, &o, NULL) < 0)
+			return false;
+	good &= skep_jit_compile(prog[1], NULL, NULL) == 0;
+	for (k = 0; k < 7 * 5 && good; k++) {
+		uint64_t n = d ? near[k / 5] / d * d : near[k / 5];
+
+		delta = k % 5 - 2;
+		n = delta == 2 ? near[k / 5] : n + (uint64_t)delta;
+		for (i = 0; i < 2; i++) {
+			struct skep_vm_run r = {.prog = prog[i], .ctx = &n, .ctx_len = sizeof(n)};
+
+			good &= skep_vm_run(vm, &r, &r0[i], NULL) == 0;
+		}
+		good &= r0[0] == r0[1];
+		if (!good)
+			printf("# %llu by %d, op %02x: %llu, not %llu\n", (unsigned long long)n, by,
+			       op, (unsigned long long)r0[1], (unsigned long long)r0[0]);
+	}
+	for (i = 0; i < 2; i++)
+		skep_vm_prog_put(prog[i]);
+	return good;
+}
+
+static void test_division(struct skep_vm *vm)
+{
+	static const uint8_t ops[] = {BPF_ALU64 | BPF_DIV, BPF_ALU64 | BPF_MOD, BPF_ALU | BPF_DIV,
+				      BPF_ALU | BPF_MOD};
+	uint32_t i, k, by = 0;
+	bool good = true;
+
+	for (i = 0; i < 3000 && good; i++) {
+		if (i < 300)
+			by = i; /* the small ones, */
+		else if (i < 364)
+			by = (1u << (i - 300) / 2) +
+			     (i % 2 ? 1 : UINT32_MAX); /* near powers of 2, */
+		else
+			by = by * 1664525 + 1013904223; /* and any */
+		for (k = 0; k < 4; k++)
+			good &= divides(vm, ops[k], (int32_t)by);
+	}
+	ok(good, "division by constants of all sizes");
+}
+
 int main(void)
 {
 	union bpf_attr attr = {
@@ -358,6 +627,7 @@ int main(void)
 		return 1;
 	for (i = 0; i < sizeof(tests) / sizeof(tests[0]); i++)
 		check(vm, &tests[i]);
+	test_division(vm);
 	skep_vm_destroy(vm);
 	skep_map_put(map);
 	return done();

@@ -681,7 +681,7 @@ int main(void)
 		     "\"tracepoint/sched/sched_switch\", not \"nothing\"");
 	test_refusal(sys, "tp",
 		     "program 'test': SEC(\"tp\") does not say where to attach; "
-		     "write SEC(\"tp/CATEGORY/NAME\")");
+		     "write SEC(\"tp/CATEGORY/NAME\"), or --attach test=tp/...");
 	test_refusal(sys, "kprobe/+4",
 		     "program 'test': a kprobe is FUNCTION[+OFFSET], as in \"kprobe/do_unlinkat\", "
 		     "not \"+4\"");

@@ -17,6 +17,8 @@ for name in ('user-watch', 'user-victim'):
 WATCH, VICTIM = DIR + '/user-watch', DIR + '/user-victim'
 NOBODY = ['setpriv', '--reuid=65534', '--regid=65534', '--clear-groups',
           '--bounding-set=-all', '--no-new-privs']
+# Background jobs of a shell have it ignored, and with it whoever this starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 count = failed = 0
 prefix = []
 who = ''
@@ -378,6 +380,8 @@ def main():
             test_kill(200 if not prefix else 50)
             ok(not left(), 'no process is left', left())
     finally:
+        for pid, _ in left():
+            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(DIR)
     print(f'1..{count}')
     return failed != 0
