@@ -118,6 +118,13 @@ def kprobe_multi():
     return None if ret >= 0 else f"this kernel has no fprobes: {os.strerror(-ret)}"
 
 
+def uprobe_session():
+    """Such a link exists only among others' numbers: the kernel's types tell it."""
+    with open("/sys/kernel/btf/vmlinux", "rb") as f:
+        return None if b"\0BPF_TRACE_UPROBE_SESSION\0" in f.read() else \
+            "this kernel has no uprobe sessions"
+
+
 def helper(number):
     """Whether the verifier knows a helper: it says so before it looks at arguments."""
     if root():
@@ -154,6 +161,7 @@ NEEDS = {
     "uprobe": lambda: None if os.path.exists("/sys/bus/event_source/devices/uprobe/type")
     else "this kernel has no uprobes",
     "kprobe_multi": kprobe_multi,
+    "uprobe_session": uprobe_session,
     "fentry": lambda: typed(TRACING, FENTRY, GETPGID, "fentry"),
     "lsm": lambda: typed(LSM, LSM_MAC, "bpf_lsm_file_open", "lsm"),
     "bpf_loop": lambda: helper(181),

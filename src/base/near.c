@@ -7,9 +7,18 @@
 
 #define LEN_MAX 95
 
+static uint64_t letters_of(const char *s)
+{
+	uint64_t set = 0;
+
+	for (; *s; s++)
+		set |= 1ull << ((unsigned char)*s & 63);
+	return set;
+}
+
 void skep_near_init(struct skep_near *near, const char *want)
 {
-	*near = (struct skep_near){.want = want};
+	*near = (struct skep_near){.want = want, .letters = letters_of(want)};
 }
 
 static unsigned int min3(unsigned int a, unsigned int b, unsigned int c)
@@ -19,24 +28,34 @@ static unsigned int min3(unsigned int a, unsigned int b, unsigned int c)
 	return m < c ? m : c;
 }
 
-/* Levenshtein's distance with two rows. */
-static unsigned int distance(const char *a, size_t na, const char *b, size_t nb)
+/* Levenshtein's distance with two rows; more than @limit as soon as it must be. */
+static unsigned int distance(const char *a, size_t na, const char *b, size_t nb, unsigned int limit)
 {
-	unsigned int row[LEN_MAX + 1], diag, up;
+	unsigned int row[LEN_MAX + 1], diag, up, least;
 	size_t i, j;
 
 	for (j = 0; j <= nb; j++)
 		row[j] = (unsigned int)j;
 	for (i = 1; i <= na; i++) {
 		diag = row[0];
-		row[0] = (unsigned int)i;
+		least = row[0] = (unsigned int)i;
 		for (j = 1; j <= nb; j++) {
 			up = row[j];
 			row[j] = min3(up + 1, row[j - 1] + 1, diag + (a[i - 1] != b[j - 1]));
+			least = row[j] < least ? row[j] : least;
 			diag = up;
 		}
+		if (least > limit)
+			return least;
 	}
 	return row[nb];
+}
+
+/* Each letter that the other does not have at all is an edit; so is a letter's more of length. */
+static bool is_far(uint64_t a, uint64_t b, size_t longer, size_t shorter, unsigned int limit)
+{
+	return longer - shorter > limit || __builtin_popcountll(a & ~b) > (int)limit ||
+	       __builtin_popcountll(b & ~a) > (int)limit;
 }
 
 /* Equal costs are in order of the names, so that the advice is the same each time. */
@@ -51,15 +70,21 @@ static bool comes_before(const struct skep_near *near, unsigned int i, unsigned 
 void skep_near_add(struct skep_near *near, const char *name)
 {
 	size_t na = strlen(near->want), nb = strlen(name), longer = na > nb ? na : nb;
-	unsigned int cost, i;
+	unsigned int cost, limit, i;
 
 	if (!na || !nb || longer > LEN_MAX)
 		return;
-	cost = distance(near->want, na, name, nb);
+	limit = (unsigned int)(longer + 2) / 3;
+	if (near->n == SKEP_NEAR_MAX && near->best[SKEP_NEAR_MAX - 1].cost < limit)
+		limit = near->best[SKEP_NEAR_MAX - 1].cost;
 	/* A name that only goes on ("openat" after "open") is a likely wish. */
-	if (cost && nb > na && !strncmp(near->want, name, na))
-		cost = (cost + 2) / 3;
-	if (cost > (longer + 2) / 3)
+	if (nb > na && !strncmp(near->want, name, na))
+		cost = (unsigned int)(nb - na + 2) / 3;
+	else if (is_far(near->letters, letters_of(name), longer, na + nb - longer, limit))
+		return;
+	else
+		cost = distance(near->want, na, name, nb, limit);
+	if (cost > limit)
 		return;
 	for (i = 0; i < near->n; i++)
 		if (!strcmp(near->best[i].name, name))

@@ -9,11 +9,13 @@
 #define SKEP_BASE_NEAR_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define SKEP_NEAR_MAX 3
 
 struct skep_near {
 	const char *want; /* borrowed */
+	uint64_t letters; /* of it: 1 << byte % 64 */
 	unsigned int n;
 	struct {
 		char name[96];

@@ -44,8 +44,10 @@ def env(who, **more):
     e = {"PATH": os.environ["PATH"], "XDG_CACHE_HOME": f"{dir}/{who}", "LANG": "C",
          "HOME": "/nonexistent", "TMPDIR": f"{dir}/{who}"}
     # SKEP_KEPT: what was compiled for the guests (tests/guest/bin/kept).
-    e.update({k: os.environ[k] for k in ("ASAN_OPTIONS", "SKEP_KEPT", "SKEP_GUEST")
+    e.update({k: os.environ[k] for k in ("ASAN_OPTIONS", "SKEP_KEPT", "SKEP_GUEST", "GCOV_PREFIX")
               if k in os.environ})
+    if who == "nobody" and ROOT and "GCOV_PREFIX" in e:
+        e["GCOV_PREFIX"] += ".nobody"
     e.update(more)
     return e
 

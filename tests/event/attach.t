@@ -10,6 +10,7 @@ import time
 
 sys.path.insert(0, __file__.rsplit("/", 2)[0] + "/cli")
 from skeptest import *  # noqa: E402
+from need import lacks  # noqa: E402
 
 if not shutil.which("clang"):
     skip_all("no clang")
@@ -227,7 +228,7 @@ else:
        "uprobe.multi, one by one: how many at most", status, err)
 obj = build("usession", [("both", f"uprobe.session/{AT}:work", 0)])
 if "bpf_uprobe_multi_link_attach" in KERNEL and \
-        tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 13):
+        not lacks("uprobe_session"):
     counts(obj, {"both": 30}, "uprobe.session", *CALLS)
 else:
     skip("uprobe.session", "this kernel has no uprobe sessions")
