@@ -89,8 +89,7 @@ struct skep_jit {
 	/* What the architecture tells besides the code: */
 	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */
 	bool faults;
-	uint32_t
-		enter; /* offset of the second stub: int (struct skep_vm *, uint64_t *r0, ctx, len) */
+	uint32_t enter; /* offset of the second stub: `enter` of struct skep_vm_native */
 	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };
