@@ -5,7 +5,8 @@
  * The architecture walks the decoded program and writes code into struct
  * skep_jit.  It is called twice: in the first pass every jump is long and
  * `at` gets an upper bound of each distance; in the second, jumps whose
- * bound is short are short.
+ * bound is short are short.  For large programs the first pass is left out,
+ * unless it turns out that a guess was wrong.
  */
 #ifndef SKEP_JIT_EMIT_H
 #define SKEP_JIT_EMIT_H
@@ -59,6 +60,7 @@ struct skep_jit {
 	unsigned int passes; /* SKEP_JIT_PASS_* */
 	uint64_t blind; /* 0, or what the random numbers of blinding are made from */
 	unsigned int pass; /* 0 or 1 */
+	bool guesses; /* there was no first pass: what is a few slots ahead is taken to be near */
 	uint8_t *code; /* cap bytes; NULL in pass 0 while sizing */
 	size_t len, cap;
 	uint32_t *label_at; /* offsets: slots, entries of functions by slot, then others */
@@ -87,8 +89,7 @@ struct skep_jit {
 	/* What the architecture tells besides the code: */
 	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */
 	bool faults;
-	uint32_t
-		enter; /* offset of the second stub: int (struct skep_vm *, uint64_t *r0, ctx, len) */
+	uint32_t enter; /* offset of the second stub: `enter` of struct skep_vm_native */
 	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };

@@ -78,12 +78,17 @@ void skep_jit_place(struct skep_jit *j, uint32_t label)
 	j->label_at[label] = (uint32_t)j->len;
 }
 
+#define LARGE 4096 /* slots: one pass, if it goes well */
+#define GUESS 8 /* slots that a short jump reaches, mostly */
+
 bool skep_jit_near(const struct skep_jit *j, uint32_t label, unsigned int behind)
 {
 	if (j->pass == 0)
 		return false;
 	if (j->label_at[label] != UINT32_MAX) /* backwards: known */
 		return j->len + behind - j->label_at[label] <= 128;
+	if (j->guesses)
+		return label < j->prog->nr && label > j->slot && label - j->slot <= GUESS;
 	/* Forwards: no farther than in the pass before, counted from the slot's start. */
 	return j->old_at[label] - j->old_at[j->slot] <= 127;
 }
@@ -100,7 +105,8 @@ void skep_jit_disp(struct skep_jit *j, uint32_t label, bool is_short)
 		skep_jit_u32(j, 0);
 }
 
-static int resolve(struct skep_jit *j, struct skep_err *err)
+/* Fills in where jumps lead.  False: a short one does not reach. */
+static bool resolve(struct skep_jit *j)
 {
 	struct skep_jit_fixup *f;
 
@@ -109,14 +115,13 @@ static int resolve(struct skep_jit *j, struct skep_err *err)
 		int32_t disp = (int32_t)to;
 
 		if (f->is_short && (to < -128 || to > 127))
-			return skep_fail(err, SKEP_E_SYSTEM, EFAULT,
-					 "internal: a short jump of %lld bytes", (long long)to);
+			return false;
 		if (f->is_short)
 			j->code[f->pos] = (uint8_t)to;
 		else
 			memcpy(j->code + f->pos, &disp, 4);
 	}
-	return 0;
+	return true;
 }
 
 /* Copies the program and finds out on the way what it is made of. */
@@ -171,23 +176,39 @@ static void find_loops(struct skep_jit *j)
 	}
 }
 
+static void emit_pass(struct skep_jit *j, unsigned int pass)
+{
+	uint32_t *swap = j->old_at;
+
+	j->pass = pass;
+	j->len = 0;
+	j->nr_labels = j->prog->nr * 2;
+	j->fixups.len = j->colds.len = 0;
+	j->old_at = j->label_at;
+	j->label_at = swap;
+	memset(j->label_at, 0xff, j->nr_labels * sizeof(*j->label_at));
+	skep_jit_emit(j);
+}
+
 static int emit(struct skep_jit *j, struct skep_err *err)
 {
-	uint32_t *swap;
+	bool good;
 
-	for (j->pass = 0; j->pass < 2; j->pass++) {
-		j->len = 0;
-		j->nr_labels = j->prog->nr * 2;
-		j->fixups.len = j->colds.len = 0;
-		swap = j->old_at;
-		j->old_at = j->label_at;
-		j->label_at = swap;
-		memset(j->label_at, 0xff, j->nr_labels * sizeof(*j->label_at));
-		skep_jit_emit(j);
-		if (j->oom)
-			return skep_fail_nomem(err);
+	j->guesses = j->prog->nr > LARGE && !j->blocks;
+	if (!j->guesses)
+		emit_pass(j, 0);
+	emit_pass(j, 1);
+	good = !j->oom && resolve(j);
+	if (!good && j->guesses) {
+		j->guesses = false;
+		emit_pass(j, 0);
+		emit_pass(j, 1);
+		good = !j->oom && resolve(j);
 	}
-	return resolve(j, err);
+	if (j->oom)
+		return skep_fail_nomem(err);
+	return good ? 0
+		    : skep_fail(err, SKEP_E_SYSTEM, EFAULT, "internal: a short jump is too long");
 }
 
 static enum skep_vm_step run(struct skep_vm *vm, uint64_t r[11], const struct skep_vm_insn **pc,

@@ -33,6 +33,7 @@ const uint8_t skep_jit_kinds[SKEP_JIT_OP_MAX] = {
 	 (WRITES(dst) ? SKEP_JIT_WRITES_DST : 0) | (WRITES(src) ? SKEP_JIT_WRITES_SRC : 0) | \
 	 (ONE_OF(kind, LDX, LDSX, ST, STX) ? SKEP_JIT_INDEXED : 0) | \
 	 ((kind) == SKEP_KIND_ALU || (kind) == SKEP_KIND_LDDW ? SKEP_JIT_COMPUTES : 0) | \
+	 (ONE_OF(kind, COND, JA, EXIT, MAY_GOTO) ? SKEP_JIT_PARTS : 0) | \
 	 (ONE_OF(kind, CALL, CALL_PC, CALL_KFUNC, CALLX) || \
 			  ONE_OF(kind, EXIT, CMPXCHG, LD_ABS, LD_IND) \
 		  ? SKEP_JIT_OTHER \
@@ -133,7 +134,10 @@ static bool computes(const struct skep_vm_insn *in)
 	return skep_jit_traits[in->op] & SKEP_JIT_COMPUTES;
 }
 
-/* live[i]: registers that may still be read at the entry of slot @i. */
+/*
+ * live[i]: registers that may still be read at the entry of slot @i.  Slots of
+ * which nothing is left but a number pass on what is behind them.
+ */
 static void find_live(const struct skep_jit *j, uint16_t *live)
 {
 	bool again;
@@ -141,18 +145,25 @@ static void find_live(const struct skep_jit *j, uint16_t *live)
 
 	memset(live, 0, (j->prog->nr + 1) * sizeof(*live));
 	do {
+		uint16_t now = 0;
+
 		again = false;
 		for (i = j->prog->nr; i-- > 0;) {
 			const struct skep_vm_insn *in = &j->ir[i];
-			uint16_t out = skep_jit_live_out(j, live, i);
-			struct skep_jit_effect e = skep_jit_effect(j, in);
+			uint8_t traits = skep_jit_traits[in->op];
 
-			/* What only serves a result that nobody reads is not read either. */
-			if (!computes(in) || (out & e.def))
-				out = (uint16_t)((out & ~e.def) | e.use);
+			if (traits & SKEP_JIT_PARTS)
+				now = skep_jit_live_out(j, live, i);
+			if (traits) {
+				struct skep_jit_effect e = skep_jit_effect(j, in);
+
+				/* What serves a result that nobody reads is not read. */
+				if (!(traits & SKEP_JIT_COMPUTES) || (now & e.def))
+					now = (uint16_t)((now & ~e.def) | e.use);
+			}
 			/* Only who jumps back to here has seen what was here before. */
-			again |= out != live[i] && (j->leader[i] & 2);
-			live[i] = out;
+			again |= now != live[i] && (j->leader[i] & 2);
+			live[i] = now;
 		}
 	} while (again);
 }
@@ -375,20 +386,14 @@ static int prepare(struct skep_jit *j)
 /* Results and stores that nobody reads. */
 static int drop_all(struct skep_jit *j, uint16_t *live)
 {
-	bool dropped = false;
-
-	if (j->passes & SKEP_JIT_PASS_DEAD) {
+	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j) < 0)
+		return -1;
+	if (j->passes & (SKEP_JIT_PASS_DEAD | SKEP_JIT_PASS_ADDRESS))
 		find_live(j, live);
+	if (j->passes & SKEP_JIT_PASS_DEAD)
 		drop_dead(j, live);
-	}
 	if (j->passes & SKEP_JIT_PASS_ADDRESS)
 		skep_jit_scale(j, live);
-	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j, &dropped) < 0)
-		return -1;
-	if (dropped && (j->passes & SKEP_JIT_PASS_DEAD)) {
-		find_live(j, live);
-		drop_dead(j, live);
-	}
 	return 0;
 }
 

@@ -60,7 +60,7 @@ int skep_jit_constants(struct skep_jit *j);
 void skep_jit_scale(struct skep_jit *j, const uint16_t *live);
 
 /* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
-int skep_jit_stack(struct skep_jit *j, bool *dropped);
+int skep_jit_stack(struct skep_jit *j);
 
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);
@@ -84,6 +84,7 @@ enum {
 	SKEP_JIT_WRITES_SRC = 8,
 	SKEP_JIT_INDEXED = 16, /* plain, unless its address has an index */
 	SKEP_JIT_OTHER = 32, /* not these registers alone: skep_jit_effect() knows */
+	SKEP_JIT_PARTS = 128, /* control goes elsewhere than to the next slot alone */
 	SKEP_JIT_COMPUTES = 64, /* nothing happens but that its destination gets a value */
 };
 

@@ -75,8 +75,13 @@ static bool frame_escapes(const struct skep_jit *j)
 	for (i = 0; i < j->prog->nr; i++) {
 		const struct skep_vm_insn *in = &j->ir[i];
 		uint8_t kind = skep_jit_kind(in);
-		bool plain = (skep_jit_is_load(kind) || skep_jit_is_store(kind)) &&
-			     skep_jit_in_frame(in);
+		bool plain;
+
+		if (in->dst != BPF_REG_10 && in->src != BPF_REG_10 &&
+		    !(skep_jit_traits[in->op] & (SKEP_JIT_OTHER | SKEP_JIT_INDEXED)))
+			continue;
+		plain = (skep_jit_is_load(kind) || skep_jit_is_store(kind)) &&
+			skep_jit_in_frame(in);
 
 		if (!(skep_jit_effect(j, in).use & 1 << BPF_REG_10))
 			continue;
@@ -86,13 +91,12 @@ static bool frame_escapes(const struct skep_jit *j)
 	return false;
 }
 
-int skep_jit_stack(struct skep_jit *j, bool *dropped)
+int skep_jit_stack(struct skep_jit *j)
 {
 	uint64_t *live, now;
 	bool escapes, again;
 	uint32_t i;
 
-	*dropped = false;
 	if (!(j->named & 1 << BPF_REG_10))
 		return 0;
 	live = calloc(j->prog->nr + 1, sizeof(*live));
@@ -101,8 +105,15 @@ int skep_jit_stack(struct skep_jit *j, bool *dropped)
 	escapes = j->checked || frame_escapes(j);
 	do {
 		again = false;
-		for (i = j->prog->nr; i-- > 0;) {
-			now = before(&j->ir[i], behind(j, live, i), escapes);
+		for (now = 0, i = j->prog->nr; i-- > 0;) {
+			const struct skep_vm_insn *in = &j->ir[i];
+			uint8_t traits = skep_jit_traits[in->op];
+
+			if (traits & SKEP_JIT_PARTS)
+				now = behind(j, live, i);
+			/* Arithmetic has nothing to do with memory. */
+			if (traits && !(traits & SKEP_JIT_COMPUTES))
+				now = before(in, now, escapes);
 			again |= now != live[i] && (j->leader[i] & 2);
 			live[i] = now;
 		}
@@ -110,11 +121,9 @@ int skep_jit_stack(struct skep_jit *j, bool *dropped)
 	for (i = 0; i < j->prog->nr; i++) {
 		const struct skep_vm_insn *in = &j->ir[i];
 
-		if (!skep_jit_is_store(skep_jit_kind(in)) || !skep_jit_in_frame(in) ||
-		    behind(j, live, i) & words(in))
-			continue;
-		j->ir[i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
-		*dropped = true;
+		if (skep_jit_is_store(skep_jit_kind(in)) && skep_jit_in_frame(in) &&
+		    !(live[i + 1] & words(in)))
+			j->ir[i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
 	}
 	free(live);
 	return 0;

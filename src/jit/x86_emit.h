@@ -45,7 +45,7 @@ struct x86 {
 	unsigned int nr_sites, next_site;
 	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
 	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
-	bool turned; /* the jump at the current slot goes to what follows, by a jump to the next slot */
+	bool turned; /* the jump at the current slot was turned: to the next slot, else it falls */
 	size_t flags_at; /* code up to here has left the flags of flags_reg's last operation */
 	int flags_reg;
 	bool flags_w;

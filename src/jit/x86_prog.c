@@ -271,20 +271,20 @@ static void function(struct x86 *x, uint32_t slot)
 /* To the start of what the processor fetches at once. */
 static void align(struct skep_jit *j)
 {
+	/* nop, with prefixes and addresses that make it as long as it has to be. */
+	static const uint64_t nops[] = {0x90,	    0x9066,   0x1f0f,	0x401f0f,  0x441f0f,
+					0x441f0f66, 0x801f0f, 0x841f0f, 0x841f0f66};
 	/* In the first pass, where distances are bounds, the most that it can be. */
 	size_t n = j->pass ? -j->len & 15 : 15;
 
-	for (; n >= 8; n -= 8) { /* nop dword [rax + rax + 0], 8 bytes */
-		skep_jit_u32(j, 0x00841f0f);
-		skep_jit_u32(j, 0);
+	while (n) {
+		size_t len = n > 9 ? 9 : n;
+
+		skep_jit_bytes(j, nops[len - 1], len > 8 ? 8 : (unsigned int)len);
+		if (len > 8) /* the last byte of the displacement */
+			skep_jit_byte(j, 0);
+		n -= len;
 	}
-	for (; n >= 3; n -= 3) { /* nop dword [rax] */
-		skep_jit_byte(j, 0x0f);
-		skep_jit_byte(j, 0x1f);
-		skep_jit_byte(j, 0x00);
-	}
-	for (; n; n--)
-		skep_jit_byte(j, 0x90);
 }
 
 /* The form of @in with its immediate in r11, if blinding is wanted and it has one. */

@@ -37,7 +37,7 @@ struct skep_map_prog_ops {
 	uint32_t (*type)(const void *prog); /* BPF_PROG_TYPE_*: all of one array have the same */
 };
 
-/* Values in a row: that of key i for CPU c is at base + c * cpu_area + i * stride, for i below n. */
+/* Values in a row: key i, below n, has for CPU c that at base + c * cpu_area + i * stride. */
 struct skep_map_row {
 	uint64_t base, stride, cpu_area;
 	uint32_t n;
@@ -89,9 +89,9 @@ struct skep_map_ops {
 	 */
 	uint64_t (*bound)(const struct skep_map *map, uint64_t addr);
 
-	/* For machine code.  Kinds whose 32-bit keys are numbers of values in a row; NULL: not so. */
+	/* For machine code.  Kinds whose keys are numbers of values in a row; NULL: not so. */
 	void (*row)(const struct skep_map *map, struct skep_map_row *row);
-	/* A lookup that does the same for this map only, faster.  NULL op or NULL: there is none. */
+	/* A lookup that does the same for this map only, faster.  NULL (op): there is none. */
 	skep_map_lookup_fn *(*own_lookup)(const struct skep_map *map);
 
 	/* mmap(2) of the map's descriptor; the address, or -errno as a pointer. */

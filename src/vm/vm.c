@@ -76,7 +76,8 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 	vm->prog = prog;
 	vm->checked = !prog->trusted;
 	vm->counted = vm->checked || prog->budget;
-	skep_vm_moved(vm);
+	if (vm->checked) /* nobody else remembers */
+		skep_vm_moved(vm);
 }
 
 /* The frame at vm->depth becomes the current one. */
@@ -170,19 +171,24 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 	return prog;
 }
 
-bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
+static inline bool next_slice(struct skep_vm *vm)
 {
 	uint64_t slice = vm->rest < SKEP_VM_SLICE ? vm->rest : SKEP_VM_SLICE;
 
+	vm->rest -= slice;
+	vm->left += (int64_t)slice;
+	return vm->left >= 0;
+}
+
+bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
+{
 	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)) {
 		atomic_store_explicit(&vm->stop, 0, memory_order_relaxed);
 		skep_vm_fail(vm, pc, SKEP_E_RUN_STOPPED, ECANCELED,
 			     "the run of the program '%s' was interrupted", vm->prog->name);
 		return false;
 	}
-	vm->rest -= slice;
-	vm->left += (int64_t)slice;
-	if (vm->left >= 0)
+	if (next_slice(vm))
 		return true;
 	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP,
 		     "the instruction budget of the program '%s' is used up", vm->prog->name);
@@ -229,17 +235,21 @@ static void let_go(struct skep_vm_hold *hold)
 	}
 }
 
-static void finish(struct skep_vm *vm)
+static void let_all_go(struct skep_vm *vm)
 {
 	size_t i;
 
-	if (vm->held.len | vm->tails.len) {
-		for (i = 0; i < vm->held.len; i++)
-			let_go(&vm->held.data[i]);
-		for (i = 0; i < vm->tails.len; i++)
-			skep_vm_prog_put(vm->tails.data[i]);
-		vm->held.len = vm->tails.len = 0;
-	}
+	for (i = 0; i < vm->held.len; i++)
+		let_go(&vm->held.data[i]);
+	for (i = 0; i < vm->tails.len; i++)
+		skep_vm_prog_put(vm->tails.data[i]);
+	vm->held.len = vm->tails.len = 0;
+}
+
+static inline void finish(struct skep_vm *vm)
+{
+	if (vm->held.len | vm->tails.len)
+		let_all_go(vm);
 	vm->run = NULL;
 	vm->prog = NULL;
 }
@@ -277,7 +287,9 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	vm->rest = run->prog->budget ? run->prog->budget : UINT64_MAX;
 	vm->left = 0;
 	skep_vm_enter(vm, run->prog);
-	if (!skep_vm_refill(vm, run->prog->insns)) {
+	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)
+		    ? !skep_vm_refill(vm, run->prog->insns)
+		    : !next_slice(vm)) {
 		finish(vm);
 		return -vm->failed;
 	}

@@ -528,8 +528,10 @@ static void indexed(struct fn *f)
 	}
 	if (below(g, 3) == 0)
 		add(g, apart ? 2 : 1, 8);
-	if (apart && below(g, 2)) /* whether the index is read again or not */
+	if (apart && below(g, 2)) { /* whether the index is read again or not */
 		f->init |= 1 << 1;
+		init |= 1 << 1;
+	}
 	for (n = 1 + below(g, 3); n-- && !(f->init & (apart ? 4 : 2));)
 		access(f, apart ? 2 : 1, (int16_t)below(g, 64 - 8 - 28 - (1 << log) + 1), log);
 	if (compared)

@@ -15,7 +15,9 @@
 /* Each instruction that takes an immediate of the program's choice. */
 static const struct bpf_insn marks[] = {
 	{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = MARK},
-	{.code = BPF_ALU64 | BPF_ADD | BPF_X, .dst_reg = 0, .src_reg = 1}, /* no constant any more */
+	{.code = BPF_ALU64 | BPF_ADD | BPF_X,
+	 .dst_reg = 0,
+	 .src_reg = 1}, /* no constant any more */
 	{.code = BPF_ALU64 | BPF_ADD | BPF_K, .dst_reg = 0, .imm = MARK},
 	{.code = BPF_ALU | BPF_XOR | BPF_K, .dst_reg = 0, .imm = MARK},
 	{.code = BPF_ALU64 | BPF_MUL | BPF_K, .dst_reg = 0, .imm = MARK},
@@ -47,7 +49,8 @@ static struct skep_vm_prog *create(const struct skep_jit_opts *opts)
 
 static uint64_t result(struct skep_vm_prog *prog)
 {
-	struct skep_vm_run run = {.prog = prog};
+	static uint64_t ctx[100];
+	struct skep_vm_run run = {.prog = prog, .ctx = ctx, .ctx_len = 77};
 	struct skep_vm *vm = NULL;
 	uint64_t r0 = 0;
 
@@ -88,6 +91,40 @@ static void test_blinding(void)
 	skep_vm_prog_put(d);
 }
 
+/* Large programs are emitted in one pass, on guesses: here one is wrong, if @wrong. */
+static void test_large(bool wrong)
+{
+	static struct bpf_insn insns[5000];
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .name = "large", .trusted = true};
+	const uint32_t nr = sizeof(insns) / sizeof(insns[0]);
+	struct skep_vm_prog *prog[2] = {0};
+	uint64_t r0[2] = {0};
+	const void *code;
+	uint32_t i;
+
+	for (i = 0; i + 1 < nr; i++)
+		insns[i] = (struct bpf_insn){.code = BPF_ALU64 | BPF_ADD | BPF_X, .src_reg = 1};
+	insns[0] = (struct bpf_insn){.code = BPF_ALU64 | BPF_MOV | BPF_X, .src_reg = 2};
+	insns[nr - 1] = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};
+	for (i = 100; i + 100 < nr; i += 100)
+		insns[i] = (struct bpf_insn){.code = BPF_JMP | BPF_JGT | BPF_K,
+					     .dst_reg = 1,
+					     .off = 6,
+					     .imm = (int32_t)i};
+	for (i = 101; i < 107 && wrong; i++)
+		insns[i] = (struct bpf_insn){.code = BPF_ALU64 | BPF_DIV | BPF_X, .src_reg = 1};
+	for (i = 0; i < 2; i++) {
+		skep_vm_prog_create(&prog[i], insns, nr, &o, NULL);
+		if (i && skep_jit_compile(prog[i], NULL, NULL) < 0)
+			printf("# not compiled\n");
+		r0[i] = result(prog[i]);
+	}
+	ok(skep_jit_code(prog[1], &code) > nr && r0[0] == r0[1], "a large program%s",
+	   wrong ? " with a jump that is longer than it looks" : "");
+	skep_vm_prog_put(prog[0]);
+	skep_vm_prog_put(prog[1]);
+}
+
 static void test_perf(void)
 {
 	struct skep_jit_opts opts = {.sz = sizeof(opts), .perf_map = true};
@@ -118,5 +155,7 @@ int main(void)
 	}
 	test_blinding();
 	test_perf();
+	test_large(false);
+	test_large(true);
 	return done();
 }
