@@ -122,6 +122,7 @@ extern const struct skep_map_ops skep_map_lru_hash, skep_map_lru_percpu_hash;
 extern const struct skep_map_ops skep_map_prog_array, skep_map_perf_event_array;
 extern const struct skep_map_ops skep_map_ringbuf, skep_map_stack_trace;
 extern const struct skep_map_ops skep_map_queue, skep_map_stack;
+extern const struct skep_map_ops skep_map_lpm_trie;
 
 /* Rules that all kinds made like arrays share (array.c). */
 int skep_array_check(const union bpf_attr *attr, struct skep_err *err);

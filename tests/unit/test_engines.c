@@ -66,6 +66,8 @@ static const uint32_t types[] = {BPF_MAP_TYPE_HASH,
 				 BPF_MAP_TYPE_QUEUE,
 				 BPF_MAP_TYPE_STACK,
 				 BPF_MAP_TYPE_RINGBUF,
+				 BPF_MAP_TYPE_LPM_TRIE,
+				 BPF_MAP_TYPE_LPM_TRIE,
 				 99,
 				 0};
 
@@ -88,11 +90,15 @@ static struct shape make_shape(void)
 	}
 	if ((s.type == BPF_MAP_TYPE_QUEUE || s.type == BPF_MAP_TYPE_STACK) && rnd(4))
 		s.key = 0;
+	if (s.type == BPF_MAP_TYPE_LPM_TRIE && rnd(6)) {
+		s.key = PICK(5, 6, 8, 12, 13, 20);
+		s.flags = BPF_F_NO_PREALLOC;
+	}
 	/* Which elements a full LRU map drops is not specified: these have room for all. */
 	if ((s.type == BPF_MAP_TYPE_LRU_HASH || s.type == BPF_MAP_TYPE_LRU_PERCPU_HASH) && s.max)
 		s.max = 4096;
 	if (!rnd(3))
-		s.flags = pick(flags, sizeof(flags) / 4);
+		s.flags |= pick(flags, sizeof(flags) / 4);
 	if (!rnd(20))
 		s.flags |= pick(flags, sizeof(flags) / 4);
 	return s;
@@ -139,6 +145,20 @@ static void learn_freezing(void)
 	skep_sys_close(engines[0], fd);
 }
 
+/* Of a trie: a prefix, now and then a longer one than its keys are, of few different bits. */
+static void make_key(const struct shape *s, unsigned char key[64])
+{
+	uint32_t i, bits = s->key > 4 ? (s->key - 4) * 8 : 0;
+
+	memset(key, 0, 64);
+	key[0] = (unsigned char)rnd(8);
+	if (s->type != BPF_MAP_TYPE_LPM_TRIE)
+		return;
+	key[0] = (unsigned char)(rnd(40) ? rnd(rnd(3) ? bits + 1 : 9) : bits + 1);
+	for (i = 4; i < s->key && i < 64; i++)
+		key[i] = (unsigned char)(rnd(3) ? PICK(0, 0x80, 0x40) : rnd(256));
+}
+
 /* One call on an element in both engines. */
 static void one_call(const struct shape *s, const int fd[2])
 {
@@ -155,8 +175,7 @@ static void one_call(const struct shape *s, const int fd[2])
 
 	if (cmd == BPF_MAP_FREEZE && freezes_unasked)
 		return;
-	memset(key, 0, sizeof(key));
-	key[0] = (unsigned char)rnd(8);
+	make_key(s, key);
 	for (i = 0; i < sizeof(in); i++)
 		in[i] = (unsigned char)rnd(256);
 	memset(out, 0xaa, sizeof(out));
@@ -179,8 +198,8 @@ static void one_call(const struct shape *s, const int fd[2])
 		}
 		ret[e] = skep_sys_bpf(engines[e], cmd, &attr, sizeof(attr));
 	}
-	snprintf(text, sizeof(text), "cmd %d key %s%u value %s flags %llu", cmd,
-		 null_key ? "NULL " : "", key[0], null_value ? "NULL" : "set",
+	snprintf(text, sizeof(text), "cmd %d key %s%u/%02x%02x value %s flags %llu", cmd,
+		 null_key ? "NULL " : "", key[0], key[4], key[5], null_value ? "NULL" : "set",
 		 (unsigned long long)fl);
 	/* Which key follows, and which is the last, is each hash's own. */
 	if (hashed(s) && cmd == BPF_MAP_GET_NEXT_KEY && (ret[0] == 0 || ret[0] == -ENOENT) &&

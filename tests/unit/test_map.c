@@ -310,6 +310,112 @@ static void test_perf(void)
 	skep_perf_ring_put(ring);
 }
 
+struct lpm_key {
+	uint32_t len;
+	uint8_t data[4];
+};
+
+static struct lpm_key prefix(uint32_t len, uint32_t addr)
+{
+	struct lpm_key key = {len, {addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255}};
+
+	return key;
+}
+
+/* The value that @addr has in the trie, 0: none. */
+static uint32_t route(struct skep_map *map, uint32_t addr)
+{
+	struct lpm_key key = prefix(32, addr);
+	const uint32_t *v = skep_map_lookup(map, &key, 0);
+
+	return v ? *v : 0;
+}
+
+static int set_route(struct skep_map *map, uint32_t len, uint32_t addr, uint32_t v, uint64_t flags)
+{
+	struct lpm_key key = prefix(len, addr);
+
+	return skep_map_update(map, &key, &v, flags, 0);
+}
+
+static int drop_route(struct skep_map *map, uint32_t len, uint32_t addr)
+{
+	struct lpm_key key = prefix(len, addr);
+
+	return skep_map_delete(map, &key);
+}
+
+static void test_lpm_rules(void)
+{
+	union bpf_attr attr = {.map_type = BPF_MAP_TYPE_LPM_TRIE,
+			       .key_size = 8,
+			       .value_size = 4,
+			       .max_entries = 1,
+			       .map_name = "routes"};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_map *map = NULL;
+
+	is_int(skep_map_create(&map, &attr, NULL, NULL, NULL, &err), -EINVAL, "trie, preallocated");
+	is_str(err.msg, "map 'routes': tries need the flag BPF_F_NO_PREALLOC", "it says why");
+	skep_err_deinit(&err);
+	is_int(refusal(BPF_MAP_TYPE_LPM_TRIE, 4, 4, 1, BPF_F_NO_PREALLOC), -EINVAL, "no data");
+	is_int(refusal(BPF_MAP_TYPE_LPM_TRIE, 261, 4, 1, BPF_F_NO_PREALLOC), -EINVAL, "257 bytes");
+	is_int(refusal(BPF_MAP_TYPE_LPM_TRIE, 260, 4, 1, BPF_F_NO_PREALLOC), 0, "256 bytes");
+	is_int(refusal(BPF_MAP_TYPE_LPM_TRIE, 8, 0, 1, BPF_F_NO_PREALLOC), -EINVAL, "no value");
+	is_int(refusal(BPF_MAP_TYPE_LPM_TRIE, 8, 4, UINT32_MAX, BPF_F_NO_PREALLOC), 0,
+	       "as many entries as can be said");
+}
+
+static void test_lpm(void)
+{
+	struct skep_map *map = make(BPF_MAP_TYPE_LPM_TRIE, 8, 4, 5, BPF_F_NO_PREALLOC, NULL);
+	struct lpm_key key, next;
+	uint32_t order[5] = {24, 24, 24, 16, 0}, n = 0, bad = 0;
+	uint64_t at;
+
+	is_int(set_route(map, 16, 0xc0a80000, 1, BPF_EXIST), -ENOENT, "EXIST on one not there");
+	bad += set_route(map, 16, 0xc0a80000, 1, BPF_NOEXIST) != 0;
+	bad += set_route(map, 24, 0xc0a80000, 2, 0) || set_route(map, 24, 0xc0a88000, 3, 0);
+	bad += set_route(map, 24, 0xc0a80100, 4, 0) || set_route(map, 0, 0x01020304, 5, 0);
+	is_int(bad, 0, "five prefixes");
+	is_int(set_route(map, 8, 0x0a000000, 6, 0), -ENOSPC, "the sixth has no room");
+	is_int(set_route(map, 16, 0xc0a81234, 1, BPF_NOEXIST), -EEXIST,
+	       "bits beyond the prefix do not count");
+	is_int(set_route(map, 33, 0, 1, 0), -EINVAL, "33 bits of 32");
+	is_int(drop_route(map, 33, 0), -EINVAL, "nor to delete");
+	ok(route(map, 0xc0a80005) == 2 && route(map, 0xc0a801ff) == 4 &&
+		   route(map, 0xc0a88001) == 3 && route(map, 0xc0a84001) == 1 &&
+		   route(map, 0x08080808) == 5,
+	   "the longest prefix wins");
+	key = prefix(33, 0);
+	ok(!skep_map_lookup(map, &key, 0), "33 bits are found nowhere");
+	for (void *prev = NULL; !skep_map_sys_next_key(map, prev, &next); prev = &key) {
+		key = next;
+		bad += n > 4 || key.len != order[n];
+		n++;
+	}
+	ok(!bad && n == 5 && !memcmp(key.data, "\1\2\3\4", 4),
+	   "more specific keys come first, each as it was given");
+	key = prefix(32, 0xc0a80005);
+	at = (uintptr_t)skep_map_lookup(map, &key, 0);
+	ok(skep_map_bound(map, at + 3) == at + 4 && !skep_map_bound(map, at + 4), "bounds");
+	is_int(drop_route(map, 17, 0xc0a80000), -ENOENT, "what only joins others is no entry");
+	is_int(drop_route(map, 16, 0xc0a80000), 0, "delete one with others below");
+	ok(route(map, 0xc0a84001) == 5 && route(map, 0xc0a80005) == 2, "they stay");
+	is_int(drop_route(map, 16, 0xc0a80000), -ENOENT, "twice");
+	bad += drop_route(map, 24, 0xc0a80000) || drop_route(map, 24, 0xc0a80100);
+	bad += drop_route(map, 24, 0xc0a88000) || drop_route(map, 0, 0);
+	ok(!bad && skep_map_sys_next_key(map, NULL, &next) == -ENOENT, "empty again");
+	for (n = 0; n < 10000; n++)
+		bad += set_route(map, 32, n % 5 * 0x01010101, 1, 0) ||
+		       (n % 5 == 4 &&
+			(drop_route(map, 32, 0) || drop_route(map, 32, 0x01010101) ||
+			 drop_route(map, 32, 0x02020202) || drop_route(map, 32, 0x03030303) ||
+			 drop_route(map, 32, 0x04040404)));
+	is_int(bad, 0, "what was deleted is used again");
+	skep_map_put(map);
+}
+
 /* Threads. */
 
 struct work {
@@ -351,6 +457,30 @@ static void *hammer_hash(void *arg)
 		p = skep_map_lookup(w->map, &key, 0);
 		w->bad += !p || *p != v;
 		w->bad += skep_map_delete(w->map, &key) != 0;
+	}
+	return NULL;
+}
+
+static void *hammer_lpm(void *arg)
+{
+	struct work *w = arg;
+	uint32_t seed = w->id * 7919 + 1, own = (w->id + 1) << 28 | 0x00abcdef, addr;
+	int i;
+
+	for (i = 0; i < ROUNDS; i++) {
+		seed = seed * 1664525 + 1013904223;
+		addr = (seed >> 16) % 64 * 0x00010101;
+		switch (seed >> 30) {
+		case 0: drop_route(w->map, 10 + seed % 23, addr); break;
+		case 1: w->bad += set_route(w->map, 10 + seed % 23, addr, 1, 0) != 0; break;
+		default: w->bad += route(w->map, own) != w->id + 1;
+		}
+		if (i % 8)
+			continue;
+		/* The own prefixes, undisturbed by others. */
+		w->bad += set_route(w->map, 24, own, 99, BPF_NOEXIST) != 0;
+		w->bad += route(w->map, own) != 99;
+		w->bad += drop_route(w->map, 24, own) != 0;
 	}
 	return NULL;
 }
@@ -440,6 +570,23 @@ static void drain(struct skep_map *map)
 	munmap(cons, 4096);
 }
 
+static void test_lpm_threads(void)
+{
+	struct skep_map *map = make(BPF_MAP_TYPE_LPM_TRIE, 8, 4, 2000, BPF_F_NO_PREALLOC, NULL);
+	struct lpm_key key;
+	uint32_t i, n = 0;
+
+	for (i = 0; i < 4; i++)
+		set_route(map, 4, (i + 1) << 28, i + 1, 0);
+	is_int(run4(map, hammer_lpm, NULL), 0, "trie under four threads");
+	while (skep_map_sys_next_key(map, NULL, &key) == 0)
+		n += skep_map_delete(map, &key) != 0;
+	for (i = 0; i < 2100; i++)
+		n += !set_route(map, 32, i * 0x9e3779b1, 1, 0);
+	is_int(n, 2000, "no node was lost");
+	skep_map_put(map);
+}
+
 static void test_threads(void)
 {
 	struct skep_map *map = make(BPF_MAP_TYPE_HASH, 4, 8, 600, 0, NULL);
@@ -488,7 +635,10 @@ int main(void)
 	test_ringbuf();
 	test_stack();
 	test_queue();
+	test_lpm_rules();
+	test_lpm();
 	test_perf();
 	test_threads();
+	test_lpm_threads();
 	return done();
 }
