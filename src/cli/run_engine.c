@@ -137,8 +137,9 @@ static int find_device(const struct run *run, struct skep_err *err)
 	unsigned int ifindex = run->o.dev ? if_nametoindex(run->o.dev) : 0;
 
 	if (run->o.dev && !ifindex)
-		return skep_fail(err, SKEP_E_NOT_FOUND, ENODEV,
-				 "--dev %s: there is no such network device", run->o.dev);
+		return skep_fail(err, SKEP_E_NOT_FOUND, errno, "--dev %s: %s", run->o.dev,
+				 errno == ENODEV ? "there is no such network device"
+						 : strerror(errno));
 	return (int)ifindex;
 }
 
