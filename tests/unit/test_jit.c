@@ -8,7 +8,7 @@
 
 #include "jit/jit.h"
 #include "tap.h"
-#include "vm/vm.h"
+#include "vm/run.h"
 
 #define MARK 0x3c0fa5e1
 
@@ -147,6 +147,73 @@ static void test_perf(void)
 	skep_vm_prog_put(prog);
 }
 
+/* What may be written may not be executed: "r-xp" or the like of the mapping that holds @at. */
+static void permissions(const void *at, char perms[8])
+{
+	unsigned long long start, end;
+	char line[512];
+	FILE *f = fopen("/proc/self/maps", "re");
+
+	perms[0] = 0;
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "%llx-%llx %7s", &start, &end, perms) == 3 &&
+		    (uintptr_t)at >= start && (uintptr_t)at < end)
+			break;
+	if (f)
+		fclose(f);
+}
+
+static bool is_entry(const void *at)
+{
+	return !memcmp(at, "\xf3\x0f\x1e\xfa", 4); /* endbr64 */
+}
+
+/* Where indirect jumps may lead: both stubs, and all functions, which perf's map lists. */
+static void test_entries(void)
+{
+	static const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_X, .dst_reg = 6, .src_reg = 1},
+		{.code = BPF_LD | BPF_IMM | BPF_DW,
+		 .dst_reg = 2,
+		 .src_reg = BPF_PSEUDO_FUNC,
+		 .imm = 3},
+		{0},
+		{.code = BPF_JMP | BPF_CALL, .src_reg = BPF_PSEUDO_CALL, .imm = 3},
+		{.code = BPF_JMP | BPF_EXIT},
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+		{.code = BPF_ST | BPF_MEM | BPF_DW, .dst_reg = 10, .off = -8},
+		{.code = BPF_LDX | BPF_MEM | BPF_DW, .dst_reg = 0, .src_reg = 10, .off = -8},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .name = "entries", .trusted = true};
+	struct skep_jit_opts opts = {.sz = sizeof(opts), .perf_map = true};
+	struct skep_vm_prog *prog = NULL;
+	unsigned long long start;
+	const void *code = NULL, *at;
+	char path[64], perms[8];
+	bool all = true;
+	FILE *f;
+	int n = 0;
+
+	ok(skep_vm_prog_create(&prog, insns, sizeof(insns) / sizeof(insns[0]), &o, NULL) == 0 &&
+		   skep_jit_compile(prog, &opts, NULL) == 0 && skep_jit_code(prog, &code) > 0,
+	   "three functions");
+	permissions(code, perms);
+	ok(!strcmp(perms, "r-xp"), "their pages cannot be written (%s)", perms);
+	memcpy(&at, &prog->native->enter, sizeof(at));
+	ok(is_entry(code) && is_entry(at), "C enters by endbr64");
+	snprintf(path, sizeof(path), "/tmp/perf-%d.map", (int)getpid());
+	f = fopen(path, "re");
+	for (; f && fscanf(f, "%llx %*s %*s", &start) == 1; n++)
+		all &= is_entry((const void *)(uintptr_t)start);
+	ok(n == 3 && all, "and so does who calls one of the %d functions", n);
+	if (f)
+		fclose(f);
+	unlink(path);
+	skep_vm_prog_put(prog);
+}
+
 int main(void)
 {
 	if (!skep_jit_arch()) {
@@ -155,6 +222,7 @@ int main(void)
 	}
 	test_blinding();
 	test_perf();
+	test_entries();
 	test_large(false);
 	test_large(true);
 	return done();
