@@ -40,7 +40,16 @@ static uint32_t prog_id(const void *prog)
 	return 1;
 }
 
-static const struct skep_map_prog_ops prog_ops = {.get = prog_get, .put = prog_put, .id = prog_id};
+/* The descriptor of a map is its number in the test. */
+static struct skep_map *inner_map(void *ctx, int fd, int *ret)
+{
+	const struct state *s = ctx;
+
+	*ret = -EBADF;
+	return fd >= 0 && fd < s->test->nr_maps ? s->maps[fd] : NULL;
+}
+
+static const struct skep_map_prog_ops prog_ops = {.get = prog_get, .put = prog_put, .id = prog_id, .map = inner_map};
 
 static bool broken(struct state *s, const char *what, const struct skep_err *err)
 {
@@ -62,6 +71,8 @@ static bool make_maps(struct state *s)
 			.value_size = d->value,
 			.max_entries = d->n,
 			.map_flags = d->flags,
+			.map_extra = d->extra,
+			.inner_map_fd = (uint32_t)d->inner,
 		};
 
 		memcpy(attr.map_name, d->name, strlen(d->name));
@@ -129,7 +140,9 @@ static bool fill(struct state *s)
 		if (l->what == SLOT) {
 			for (j = 0; j < t->nr_progs && strcmp(t->progs[j].name, l->prog); j++)
 				;
-			if (j == t->nr_progs || skep_map_sys_update(map, &l->slot, &j, 0) < 0)
+			if (j == t->nr_progs)
+				j = test_map(t, l->prog);
+			if (j < 0 || skep_map_sys_update(map, &l->slot, &j, 0) < 0)
 				return broken(s, "slot", NULL);
 		}
 		if (l->what != ELEM)
