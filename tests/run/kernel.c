@@ -9,7 +9,7 @@
 
 #include "isa/insn.h"
 #include "oracle.h"
-#include "run.h"
+#include "parse.h"
 #include "sys/sys.h"
 
 #define RESULT_ROOM 8 /* behind mem: r0 of the wrapped program */
