@@ -245,14 +245,15 @@ static void test_xdp(void)
 
 static int of_maps(uint32_t type, uint32_t flags, int inner)
 {
-	union bpf_attr attr = {.map_type = type,
-			       .key_size = 4,
-			       .value_size = 4,
-			       .max_entries = 2,
-			       .map_flags = flags,
-			       .inner_map_fd = (uint32_t)inner,
-			       .map_name = "outer"};
+	union bpf_attr attr;
 
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = attr.value_size = 4;
+	attr.max_entries = 2;
+	attr.map_flags = flags;
+	attr.inner_map_fd = (uint32_t)inner;
+	strcpy(attr.map_name, "outer");
 	return skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr));
 }
 
@@ -430,14 +431,17 @@ static void test_inner_threads(uint32_t type)
 
 static void test_bloom(void)
 {
-	union bpf_attr attr = {.map_type = BPF_MAP_TYPE_BLOOM_FILTER,
-			       .value_size = 8,
-			       .max_entries = 1000,
-			       .map_extra = 5,
-			       .map_name = "seen"};
-	int fd = skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr)), bad = 0, wrong = 0;
+	int fd, bad = 0, wrong = 0;
+	union bpf_attr attr;
 	uint64_t v;
 
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = BPF_MAP_TYPE_BLOOM_FILTER;
+	attr.value_size = 8;
+	attr.max_entries = 1000;
+	attr.map_extra = 5;
+	strcpy(attr.map_name, "seen");
+	fd = skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr));
 	for (v = 0; v < 1000; v++)
 		bad += elem(BPF_MAP_UPDATE_ELEM, fd, NULL, &v, 0) != 0;
 	for (v = 0; v < 1000; v++)
