@@ -35,7 +35,7 @@ struct skep_map_prog_ops {
 	/* What a tail call runs: borrowed from @prog.  NULL op: @prog is it. */
 	const struct skep_vm_prog *(*vm_prog)(const void *prog);
 	uint32_t (*type)(const void *prog); /* BPF_PROG_TYPE_*: all of one array have the same */
-	/* The borrowed map of @fd, or NULL with -errno in *@ret.  NULL op: no map has a descriptor. */
+	/* The borrowed map of @fd, or NULL with -errno in *@ret.  NULL op: maps have none. */
 	struct skep_map *(*map)(void *ctx, int fd, int *ret);
 };
 
@@ -59,7 +59,7 @@ struct skep_map_ops {
 	int (*update)(struct skep_map *map, const void *key, const void *value, uint64_t flags,
 		      unsigned int cpu);
 	int (*del)(struct skep_map *map, const void *key);
-	/* Instead of lookup, for maps that hold maps: the one at @key, with a reference, or NULL. */
+	/* Instead of lookup, for maps of maps: the one at @key, with a reference, or NULL. */
 	struct skep_map *(*inner)(struct skep_map *map, const void *key);
 	int (*push)(struct skep_map *map, const void *value, uint64_t flags);
 	int (*pop)(struct skep_map *map, void *value, bool peek); /* bloom filters read @value */

@@ -278,27 +278,17 @@ static void deinit(struct skep_map *map)
 	free(o);
 }
 
-const struct skep_map_ops skep_map_array_of_maps = {
-	.name = "array_of_maps",
-	.check = check_array,
-	.init = init,
-	.deinit = deinit,
-	.inner = inner_of,
-	.sys_lookup = sys_lookup,
-	.sys_update = sys_update,
-	.sys_delete = sys_delete,
-	.next_key = skep_array_next_key,
-};
+#define OF_MAPS(kind, ...) \
+	const struct skep_map_ops skep_map_##kind = { \
+		.name = #kind, \
+		.init = init, \
+		.deinit = deinit, \
+		.inner = inner_of, \
+		.sys_lookup = sys_lookup, \
+		.sys_update = sys_update, \
+		.sys_delete = sys_delete, \
+		__VA_ARGS__, \
+	}
 
-const struct skep_map_ops skep_map_hash_of_maps = {
-	.name = "hash_of_maps",
-	.check = check_hash,
-	.init = init,
-	.deinit = deinit,
-	.inner = inner_of,
-	.sys_lookup = sys_lookup,
-	.sys_update = sys_update,
-	.sys_delete = sys_delete,
-	.sys_take = hash_take,
-	.next_key = hash_next_key,
-};
+OF_MAPS(array_of_maps, .check = check_array, .next_key = skep_array_next_key);
+OF_MAPS(hash_of_maps, .check = check_hash, .sys_take = hash_take, .next_key = hash_next_key);

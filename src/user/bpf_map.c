@@ -12,6 +12,40 @@
 #define MAP_DELETE 2
 #define MAP_TAKE   4
 
+static bool is_struct(const struct skep_types *types, uint32_t id)
+{
+	const struct btf_type *t = skep_btf_resolve(types->btf, id, NULL);
+
+	return t && skep_btf_kind(t) == BTF_KIND_STRUCT;
+}
+
+/* What some kinds ask of their types. */
+static int check_kind(const union bpf_attr *attr, const struct skep_types *types,
+		      struct skep_err *err)
+{
+	uint32_t key = attr->btf_key_type_id;
+
+	switch (attr->map_type) {
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+		return skep_fail(err, SKEP_E_MAP_CREATE, SKEP_ENOTSUPP,
+				 "map '%.15s': maps of maps take no types", attr->map_name);
+	case BPF_MAP_TYPE_HASH:
+		return key ? 0
+			   : skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
+				       "map '%.15s': the value has a type, the key has none",
+				       attr->map_name);
+	case BPF_MAP_TYPE_LPM_TRIE:
+		return is_struct(types, key)
+			       ? 0
+			       : skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
+					   "map '%.15s': the type of a trie's key is a struct "
+					   "that begins with its prefixlen",
+					   attr->map_name);
+	default: return 0;
+	}
+}
+
 /* Types of key and value, if given, must have the sizes of key and value. */
 static int check_types(struct skep_user *user, const union bpf_attr *attr, struct skep_types **out,
 		       struct skep_err *err)
@@ -39,8 +73,10 @@ static int check_types(struct skep_user *user, const union bpf_attr *attr, struc
 					 "map '%.15s': key_size is %u, its BTF type has %lld bytes",
 					 attr->map_name, attr->key_size, (long long)size);
 	}
-	*out = types;
-	return 0;
+	ret = check_kind(attr, types, err);
+	if (ret == 0)
+		*out = types;
+	return ret;
 }
 
 int skep_bpf_map_create(struct skep_user *user, struct skep_call *call)

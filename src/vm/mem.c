@@ -2,7 +2,8 @@
 /*
  * What a program may touch in checked mode: the stack from its own frame to
  * the entry's, its context, the packet, the regions of the run, the values of
- * its maps and of those that it found in maps, and what helpers handed out.  Everything else ends the run.
+ * its maps and of those that it found in maps, and what helpers handed out.
+ * Everything else ends the run.
  *
  * The interpreter asks here only when neither the stack nor the last range
  * found here holds the access; the answer is remembered, apart for reading

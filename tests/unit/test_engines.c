@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "btf_build.h"
 #include "sys/sys.h"
 #include "tap.h"
 #include "user/user.h"
@@ -360,6 +361,73 @@ static void make_inners(void)
 	is_int(bad, 0, "maps to be in maps");
 }
 
+/* A map of @type with a key of the type @key, a value of @value; its descriptor or -errno. */
+static int typed(int e, uint32_t type, int btf, uint32_t key, uint32_t value)
+{
+	bool trie = type == BPF_MAP_TYPE_LPM_TRIE;
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = type == BPF_MAP_TYPE_BLOOM_FILTER    ? 0
+			: type == BPF_MAP_TYPE_ARRAY_OF_MAPS ? 4
+							     : 8;
+	attr.value_size = 4;
+	attr.max_entries = 2;
+	attr.map_flags = trie ? BPF_F_NO_PREALLOC : 0;
+	attr.inner_map_fd = (uint32_t)inner_fd[e][LIKE];
+	attr.btf_fd = (uint32_t)btf;
+	attr.btf_key_type_id = key;
+	attr.btf_value_type_id = value;
+	return skep_sys_bpf(engines[e], BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+static int load_types(int e, const void *image, size_t len)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (uintptr_t)image;
+	attr.btf_size = (uint32_t)len;
+	return skep_sys_bpf(engines[e], BPF_BTF_LOAD, &attr, sizeof(attr));
+}
+
+/* Which kinds take which types of keys. */
+static void test_types(void)
+{
+	static const uint32_t kinds[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LPM_TRIE,
+					 BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
+					 BPF_MAP_TYPE_BLOOM_FILTER};
+	struct build b = BUILD_INIT;
+	uint32_t u32 = b_int(&b, "u32", 4, 0), key, i, k;
+	int btf[2], fd[2], e, taken = 0, before = differ;
+	const void *image;
+	size_t len;
+
+	b_int(&b, "u64", 8, 0);
+	key = b_type(&b, "key", INFO(BTF_KIND_STRUCT, 0, 2), 8);
+	b_member(&b, "prefixlen", u32, 0);
+	b_member(&b, "data", u32, 32);
+	image = b_image(&b, &len);
+	for (e = 0; e < 2; e++)
+		btf[e] = load_types(e, image, len);
+	ok(btf[0] >= 0 && btf[1] >= 0, "types");
+	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (i = 0; i <= key; i++) {
+			for (e = 0; e < 2; e++)
+				fd[e] = typed(e, kinds[k], btf[e], i, u32);
+			snprintf(what, sizeof(what), "type %u, key type %u", kinds[k], i);
+			taken += same(fd[0], fd[1], "create") && fd[0] >= 0;
+			for (e = 0; e < 2; e++)
+				skep_sys_close(engines[e], fd[e]);
+		}
+	}
+	is_int(differ - before, 0, "both engines take the same types");
+	is_int(taken, 4, "a trie a struct, a hash that and a number, a bloom filter none");
+	for (e = 0; e < 2; e++)
+		skep_sys_close(engines[e], btf[e]);
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t seed = argc > 1 ? strtoull(argv[1], NULL, 0) : 88172645463325252ull;
@@ -374,6 +442,7 @@ int main(int argc, char **argv)
 	engines[1] = skep_sys_user_create(NULL, NULL);
 	learn_freezing();
 	make_inners();
+	test_types();
 	for (i = 0; i < ROUNDS; i++)
 		created += one_round();
 	ok(created > ROUNDS / 5 && created < ROUNDS, "%d of %d maps could be created", created,
