@@ -7,10 +7,30 @@
 #include "helper/impl.h"
 #include "sys/sys.h"
 
+/* A map in a map: the run holds it, whatever becomes of the place where it was. */
+static struct skep_map *lookup_inner(struct skep_vm *vm, struct skep_map *map, const void *key)
+{
+	struct skep_map *inner = map->ops->inner ? map->ops->inner(map, key) : NULL;
+
+	if (!inner)
+		return NULL;
+	if (skep_vm_holds_map(vm, (uintptr_t)inner)) {
+		skep_map_put(inner);
+	} else if (skep_vm_hold(vm, SKEP_VM_HELD_MAP, inner, inner, 0) < 0) {
+		skep_map_put(inner);
+		inner = NULL;
+		skep_vm_stop(vm, SKEP_E_NOMEM, "out of memory");
+	}
+	return inner;
+}
+
 uint64_t skep_help_map_lookup_elem(struct skep_vm *vm, const uint64_t a[5])
 {
-	return (uintptr_t)skep_map_lookup(skep_help_map(a[0]), skep_help_ptr(a[1]),
-					  skep_help_cpu(vm));
+	struct skep_map *map = skep_help_map(a[0]);
+
+	if (!map->ops->lookup)
+		return (uintptr_t)lookup_inner(vm, map, skep_help_ptr(a[1]));
+	return (uintptr_t)map->ops->lookup(map, skep_help_ptr(a[1]), skep_help_cpu(vm));
 }
 
 uint64_t skep_help_map_update_elem(struct skep_vm *vm, const uint64_t a[5])

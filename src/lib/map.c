@@ -104,6 +104,12 @@ static int result_of(int ret)
 	return ret == -SKEP_ENOTSUPP ? -EOPNOTSUPP : ret;
 }
 
+/* Their descriptors mean something to who made the map only. */
+static bool holds_objects(const struct skep_map *map)
+{
+	return map->type == BPF_MAP_TYPE_PROG_ARRAY || map->ops->inner;
+}
+
 int skep_map_lookup_elem(struct skep_map *map, const void *key, void *value)
 {
 	return result_of(skep_map_sys_lookup(map, key, value, 0));
@@ -111,14 +117,14 @@ int skep_map_lookup_elem(struct skep_map *map, const void *key, void *value)
 
 int skep_map_update_elem(struct skep_map *map, const void *key, const void *value, uint64_t flags)
 {
-	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
+	if (holds_objects(map))
 		return -EOPNOTSUPP;
 	return result_of(skep_map_sys_update(map, key, value, flags));
 }
 
 int skep_map_delete_elem(struct skep_map *map, const void *key)
 {
-	if (map->type == BPF_MAP_TYPE_PROG_ARRAY)
+	if (holds_objects(map))
 		return -EOPNOTSUPP;
 	return result_of(skep_map_sys_delete(map, key));
 }

@@ -122,7 +122,8 @@ extern const struct skep_map_ops skep_map_lru_hash, skep_map_lru_percpu_hash;
 extern const struct skep_map_ops skep_map_prog_array, skep_map_perf_event_array;
 extern const struct skep_map_ops skep_map_ringbuf, skep_map_stack_trace;
 extern const struct skep_map_ops skep_map_queue, skep_map_stack;
-extern const struct skep_map_ops skep_map_lpm_trie;
+extern const struct skep_map_ops skep_map_lpm_trie, skep_map_bloom_filter;
+extern const struct skep_map_ops skep_map_array_of_maps, skep_map_hash_of_maps;
 
 /* Rules that all kinds made like arrays share (array.c). */
 int skep_array_check(const union bpf_attr *attr, struct skep_err *err);

@@ -166,9 +166,6 @@ int skep_map_create(struct skep_map **out, const union bpf_attr *attr,
 		ret = kind->ops->check(attr, err);
 	if (!ret && attr->map_ifindex)
 		ret = skep_fail(err, SKEP_E_MAP_CREATE, EINVAL, "no device to offload the map to");
-	if (!ret && check_name(attr))
-		ret = skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
-				"a map name has up to 15 of letters, digits, '_' and '.'");
 	if (ret)
 		return skep_wrap(err, ret, "map '%.15s'", attr->map_name);
 	map = calloc(1, sizeof(*map));
@@ -186,6 +183,7 @@ int skep_map_create(struct skep_map **out, const union bpf_attr *attr,
 		.btf_key = attr->btf_key_type_id,
 		.btf_value = attr->btf_value_type_id,
 		.btf_fd = (int)attr->btf_fd,
+		.inner_fd = (int)attr->inner_map_fd,
 		.cpus = (uint32_t)skep_nr_cpus(),
 		.created_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec,
 		.refs = 1,
@@ -195,8 +193,13 @@ int skep_map_create(struct skep_map **out, const union bpf_attr *attr,
 	};
 	memcpy(map->name, attr->map_name, sizeof(map->name));
 	ret = map->ops->init(map, err);
+	if (!ret && check_name(attr)) {
+		map->ops->deinit(map);
+		ret = skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
+				"a map name has up to 15 of letters, digits, '_' and '.'");
+	}
 	if (ret) {
-		skep_wrap(err, ret, "map '%s'", map->name);
+		skep_wrap(err, ret, "map '%.15s'", map->name);
 		free(map);
 		return ret;
 	}

@@ -27,7 +27,7 @@
 struct skep_map;
 struct skep_vm_prog;
 
-/* A program as far as maps know it: prog arrays hold counted references. */
+/* What descriptors in maps mean: prog arrays and maps of maps hold counted references. */
 struct skep_map_prog_ops {
 	void *(*get)(void *ctx, int fd); /* a reference, or NULL */
 	void (*put)(void *prog);
@@ -35,6 +35,8 @@ struct skep_map_prog_ops {
 	/* What a tail call runs: borrowed from @prog.  NULL op: @prog is it. */
 	const struct skep_vm_prog *(*vm_prog)(const void *prog);
 	uint32_t (*type)(const void *prog); /* BPF_PROG_TYPE_*: all of one array have the same */
+	/* The borrowed map of @fd, or NULL with -errno in *@ret.  NULL op: maps have none. */
+	struct skep_map *(*map)(void *ctx, int fd, int *ret);
 };
 
 /* Values in a row: key i, below n, has for CPU c that at base + c * cpu_area + i * stride. */
@@ -65,8 +67,10 @@ struct skep_map_ops {
 	int (*update)(struct skep_map *map, const void *key, const void *value, uint64_t flags,
 		      unsigned int cpu);
 	int (*del)(struct skep_map *map, const void *key);
+	/* Instead of lookup, for maps of maps: the one at @key, with a reference, or NULL. */
+	struct skep_map *(*inner)(struct skep_map *map, const void *key);
 	int (*push)(struct skep_map *map, const void *value, uint64_t flags);
-	int (*pop)(struct skep_map *map, void *value, bool peek);
+	int (*pop)(struct skep_map *map, void *value, bool peek); /* bloom filters read @value */
 
 	/*
 	 * The system call's side: per-CPU kinds copy skep_nr_cpus() values of
@@ -106,13 +110,14 @@ struct skep_map {
 	uint64_t map_extra;
 	uint32_t btf_key, btf_value; /* type ids as given to MAP_CREATE */
 	int btf_fd; /* as given; the engine resolves it */
+	int inner_fd; /* as given; means something in ops->init only */
 	char name[BPF_OBJ_NAME_LEN];
 	uint32_t id;
 	uint32_t cpus; /* skep_nr_cpus(), read once */
 	uint64_t created_ns; /* CLOCK_BOOTTIME */
 	bool frozen; /* writes from the system call side: -EPERM */
 	_Atomic int refs;
-	const struct skep_map_prog_ops *prog_ops; /* prog arrays */
+	const struct skep_map_prog_ops *prog_ops; /* prog arrays, maps of maps */
 	void *prog_ctx;
 	/* SKEP_EVENT_OUTPUT buffers by descriptor: perf event arrays. */
 	void *(*output_get)(void *ctx, int fd); /* a struct skep_perf_ring reference, or NULL */

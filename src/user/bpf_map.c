@@ -12,6 +12,40 @@
 #define MAP_DELETE 2
 #define MAP_TAKE   4
 
+static bool is_struct(const struct skep_types *types, uint32_t id)
+{
+	const struct btf_type *t = skep_btf_resolve(types->btf, id, NULL);
+
+	return t && skep_btf_kind(t) == BTF_KIND_STRUCT;
+}
+
+/* What some kinds ask of their types. */
+static int check_kind(const union bpf_attr *attr, const struct skep_types *types,
+		      struct skep_err *err)
+{
+	uint32_t key = attr->btf_key_type_id;
+
+	switch (attr->map_type) {
+	case BPF_MAP_TYPE_ARRAY_OF_MAPS:
+	case BPF_MAP_TYPE_HASH_OF_MAPS:
+		return skep_fail(err, SKEP_E_MAP_CREATE, SKEP_ENOTSUPP,
+				 "map '%.15s': maps of maps take no types", attr->map_name);
+	case BPF_MAP_TYPE_HASH:
+		return key ? 0
+			   : skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
+				       "map '%.15s': the value has a type, the key has none",
+				       attr->map_name);
+	case BPF_MAP_TYPE_LPM_TRIE:
+		return is_struct(types, key)
+			       ? 0
+			       : skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
+					   "map '%.15s': the type of a trie's key is a struct "
+					   "that begins with its prefixlen",
+					   attr->map_name);
+	default: return 0;
+	}
+}
+
 /* Types of key and value, if given, must have the sizes of key and value. */
 static int check_types(struct skep_user *user, const union bpf_attr *attr, struct skep_types **out,
 		       struct skep_err *err)
@@ -39,8 +73,10 @@ static int check_types(struct skep_user *user, const union bpf_attr *attr, struc
 					 "map '%.15s': key_size is %u, its BTF type has %lld bytes",
 					 attr->map_name, attr->key_size, (long long)size);
 	}
-	*out = types;
-	return 0;
+	ret = check_kind(attr, types, err);
+	if (ret == 0)
+		*out = types;
+	return ret;
 }
 
 int skep_bpf_map_create(struct skep_user *user, struct skep_call *call)
@@ -125,6 +161,12 @@ static int read_value(struct skep_user *user, const union bpf_attr *attr, int ne
 	value = calloc(1, skep_map_sys_value_size(map) + 1);
 	if (!value)
 		return -ENOMEM;
+	/* A bloom filter is asked with the value. */
+	if (map->type == BPF_MAP_TYPE_BLOOM_FILTER) {
+		if (!attr->value)
+			return -EFAULT;
+		memcpy(value, skep_ptr(attr->value), map->value_size);
+	}
 	ret = get(map, skep_ptr(attr->key), value, attr->flags);
 	if (ret)
 		return ret;
@@ -195,9 +237,15 @@ int skep_bpf_map_get_next_key(struct skep_user *user, struct skep_call *call)
 	return 0;
 }
 
+/* Hashes of maps have it in batches only, as in the kernel. */
+static int take_one(struct skep_map *map, const void *key, void *value, uint64_t flags)
+{
+	return map->ops->inner ? -SKEP_ENOTSUPP : skep_map_sys_take(map, key, value, flags);
+}
+
 int skep_bpf_map_lookup_and_delete_elem(struct skep_user *user, struct skep_call *call)
 {
-	return read_value(user, &call->attr, MAP_DELETE | MAP_TAKE, skep_map_sys_take);
+	return read_value(user, &call->attr, MAP_DELETE | MAP_TAKE, take_one);
 }
 
 int skep_bpf_map_freeze(struct skep_user *user, struct skep_call *call)
@@ -223,15 +271,18 @@ static int lookup_some(struct skep_map *map, const union bpf_attr *attr, uint32_
 		return -ENOMEM;
 	if (prev)
 		memcpy(prev, skep_ptr(attr->batch.in_batch), k);
-	for (n = 0; n < max; n++) {
+	for (n = 0; n < max; n += ret == 0) {
 		/* What was taken is gone: its successor is then the first. */
 		ret = skep_map_sys_next_key(map, take ? NULL : prev, key);
-		if (ret == 0)
-			ret = take ? skep_map_sys_take(map, key, values + n * value_size, 0)
-				   : skep_map_sys_lookup(map, key, values + n * value_size, 0);
 		if (ret)
 			break;
-		memcpy(keys + n * k, key, k);
+		ret = take ? skep_map_sys_take(map, key, values + n * value_size, 0)
+			   : skep_map_sys_lookup(map, key, values + n * value_size, 0);
+		/* Not there: an empty place in an array of maps, or gone since. */
+		if (ret && ret != -ENOENT)
+			break;
+		if (!ret)
+			memcpy(keys + n * k, key, k);
 		if (!prev)
 			prev = malloc(k);
 		if (!prev)
@@ -288,6 +339,13 @@ int skep_bpf_map_lookup_and_delete_batch(struct skep_user *user, struct skep_cal
 	return lookup_batch(user, call, true);
 }
 
+/* Elements of arrays cannot be deleted by the batch. */
+static bool is_array(const struct skep_map *map)
+{
+	return map->type == BPF_MAP_TYPE_ARRAY || map->type == BPF_MAP_TYPE_PERCPU_ARRAY ||
+	       map->type == BPF_MAP_TYPE_ARRAY_OF_MAPS;
+}
+
 static int each_batch(struct skep_user *user, struct skep_call *call, bool update)
 {
 	const union bpf_attr *attr = &call->attr;
@@ -297,6 +355,8 @@ static int each_batch(struct skep_user *user, struct skep_call *call, bool updat
 	size_t value_size;
 	int ret = batch_map(user, call, update ? MAP_UPDATE : MAP_DELETE, &map);
 
+	if (!ret && !update && is_array(map))
+		ret = -SKEP_ENOTSUPP;
 	if (ret || !attr->batch.count)
 		return ret;
 	value_size = skep_map_sys_value_size(map);

@@ -205,12 +205,18 @@ static const struct skep_vm_prog *prog_vm(const void *prog)
 	return ((const struct skep_prog *)prog)->vm;
 }
 
+static struct skep_map *map_of(void *ctx, int fd, int *ret)
+{
+	return skep_user_obj(ctx, fd, SKEP_USER_MAP, ret);
+}
+
 const struct skep_map_prog_ops skep_user_prog_ops = {
 	.get = prog_get,
 	.put = prog_put,
 	.id = prog_id,
 	.type = prog_type,
 	.vm_prog = prog_vm,
+	.map = map_of,
 };
 
 void *skep_user_output_get(void *user, int fd)

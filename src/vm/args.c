@@ -67,6 +67,9 @@ static bool element(const struct args *args, bool key, bool write)
 	if (i == args->at)
 		return wrong(args, "belongs to no map");
 	map = (const struct skep_map *)(uintptr_t)args->a[i];
+	/* Looking into a bloom filter writes nothing. */
+	if (map->type == BPF_MAP_TYPE_BLOOM_FILTER)
+		write = false;
 	return memory(args, key ? map->key_size : map->value_size, write);
 }
 

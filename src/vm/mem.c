@@ -2,7 +2,8 @@
 /*
  * What a program may touch in checked mode: the stack from its own frame to
  * the entry's, its context, the packet, the regions of the run, the values of
- * its maps, and what helpers handed out.  Everything else ends the run.
+ * its maps and of those that it found in maps, and what helpers handed out.
+ * Everything else ends the run.
  *
  * The interpreter asks here only when neither the stack nor the last range
  * found here holds the access; the answer is remembered, apart for reading
@@ -38,22 +39,36 @@ static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)
 	return addr >= start && addr < end ? end - addr : 0;
 }
 
-static uint64_t map_reach(const struct skep_vm *vm, uint64_t addr, bool write)
+/* The map with @addr in a value, which ends at *@end; NULL: none that the program may use. */
+static const struct skep_map *map_at(const struct skep_vm *vm, uint64_t addr, uint64_t *end)
 {
 	const struct skep_vm_prog *prog = vm->prog;
 	uint32_t i;
+	size_t h;
 
 	for (i = 0; i < prog->nr_maps; i++) {
-		const struct skep_map *map = prog->maps[i];
-		uint64_t end = map->ops->bound ? map->ops->bound(map, addr) : 0;
-
-		if (!end)
-			continue;
-		if (map->flags & (write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG))
-			return 0;
-		return end - addr;
+		*end = skep_map_bound(prog->maps[i], addr);
+		if (*end)
+			return prog->maps[i];
 	}
-	return 0;
+	for (h = vm->held.len; h-- > 0;) {
+		if (vm->held.data[h].kind != SKEP_VM_HELD_MAP)
+			continue;
+		*end = skep_map_bound(vm->held.data[h].map, addr);
+		if (*end)
+			return vm->held.data[h].map;
+	}
+	return NULL;
+}
+
+static uint64_t map_reach(const struct skep_vm *vm, uint64_t addr, bool write)
+{
+	uint64_t end;
+	const struct skep_map *map = map_at(vm, addr, &end);
+
+	if (!map || map->flags & (write ? BPF_F_RDONLY_PROG : BPF_F_WRONLY_PROG))
+		return 0;
+	return end - addr;
 }
 
 static uint64_t held_reach(const struct skep_vm *vm, uint64_t addr)
@@ -121,6 +136,8 @@ static uint64_t begin_of(const struct skep_vm *vm, uint64_t addr, uint64_t end)
 {
 	const struct skep_vm_run *run = vm->run;
 	const struct skep_vm_packet *packet = run->packet;
+	const struct skep_map *map;
+	uint64_t map_end;
 	uint32_t i;
 
 	if (within(addr, (uintptr_t)run->ctx, end) && end == (uintptr_t)run->ctx + run->ctx_len)
@@ -130,13 +147,10 @@ static uint64_t begin_of(const struct skep_vm *vm, uint64_t addr, uint64_t end)
 	for (i = 0; i < run->nr_regions; i++)
 		if (addr >= run->regions[i].start && end == run->regions[i].end)
 			return run->regions[i].start;
-	for (i = 0; i < vm->prog->nr_maps; i++) {
-		const struct skep_map *map = vm->prog->maps[i];
-
-		/* A value ends where it began and value_size more, or later: rounded up. */
-		if (skep_map_bound(map, addr) == end && end - map->value_size < addr)
-			return end - map->value_size;
-	}
+	map = map_at(vm, addr, &map_end);
+	/* A value ends where it began and value_size more, or later: rounded up. */
+	if (map && map_end == end && end - map->value_size < addr)
+		return end - map->value_size;
 	return addr;
 }
 
@@ -206,6 +220,16 @@ bool skep_vm_is_map(const struct skep_vm *vm, uint64_t addr)
 
 	for (i = 0; i < vm->prog->nr_maps; i++)
 		if ((uintptr_t)vm->prog->maps[i] == addr)
+			return true;
+	return skep_vm_holds_map(vm, addr);
+}
+
+bool skep_vm_holds_map(const struct skep_vm *vm, uint64_t addr)
+{
+	size_t i;
+
+	for (i = vm->held.len; i-- > 0;)
+		if (vm->held.data[i].kind == SKEP_VM_HELD_MAP && vm->held.data[i].start == addr)
 			return true;
 	return false;
 }

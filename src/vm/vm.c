@@ -231,6 +231,7 @@ static void let_go(struct skep_vm_hold *hold)
 	switch (hold->kind) {
 	case SKEP_VM_HELD_RINGBUF: skep_ringbuf_submit(hold->map, addr, true); break;
 	case SKEP_VM_HELD_LOCK: __atomic_store_n((uint32_t *)addr, 0, __ATOMIC_RELEASE); break;
+	case SKEP_VM_HELD_MAP: skep_map_put(hold->map); break;
 	case SKEP_VM_HELD_MEM: break;
 	}
 }

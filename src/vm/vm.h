@@ -184,12 +184,16 @@ enum skep_vm_held {
 	SKEP_VM_HELD_RINGBUF, /* a reservation in @map */
 	SKEP_VM_HELD_MEM, /* memory that a callback may touch, until the helper returns */
 	SKEP_VM_HELD_LOCK,
+	SKEP_VM_HELD_MAP, /* a reference of @map, which was in another map: the run's to use */
 };
 int skep_vm_hold(struct skep_vm *vm, enum skep_vm_held kind, struct skep_map *map, void *addr,
 		 size_t len);
 /* The map (NULL if none) in *@map; false when the run does not hold @addr as @kind. */
 bool skep_vm_unhold(struct skep_vm *vm, enum skep_vm_held kind, const void *addr,
 		    struct skep_map **map);
+
+/* True when the run holds the map at @addr, so that it is one even if its program has it not. */
+bool skep_vm_holds_map(const struct skep_vm *vm, uint64_t addr);
 
 /* What the program may access has shrunk or moved: forgets what the access check remembers. */
 void skep_vm_moved(struct skep_vm *vm);

@@ -22,7 +22,7 @@
 
 struct state {
 	struct skep_vm *vm;
-	struct skep_map *maps[GEN_MAPS];
+	struct skep_map *maps[GEN_HOSTILE], *inner;
 	struct gen g;
 	struct world start;
 	struct world now; /* what the maps hold */
@@ -68,6 +68,20 @@ static void clear_hash(struct skep_map *map)
 	}
 }
 
+/* What only hostile programs have: the same before each run. */
+static void set_hostile(struct state *s)
+{
+	uint8_t key[8] = {32}, zero[32] = {0};
+	uint32_t k;
+
+	while (skep_map_sys_next_key(s->maps[MAP_TRIE], NULL, key) == 0)
+		skep_map_delete(s->maps[MAP_TRIE], key);
+	memset(key, 0, sizeof(key));
+	skep_map_update(s->maps[MAP_TRIE], key, zero, 0, 0);
+	for (k = 0; k < 2; k++)
+		memset(skep_map_lookup(s->inner, &k, 0), 0, 24);
+}
+
 static void set_world(struct state *s, const struct world *w)
 {
 	uint32_t k;
@@ -75,6 +89,8 @@ static void set_world(struct state *s, const struct world *w)
 	/* Who sees addresses sees where an element lies, or makes keys of them. */
 	if (s->g.leaks)
 		clear_hash(s->maps[MAP_HASH]);
+	if (s->g.leaks)
+		set_hostile(s);
 	for (k = 0; k < GEN_KEYS; k++)
 		if (!s->g.leaks && (s->now.hash[k].there && !w->hash[k].there))
 			skep_map_delete(s->maps[MAP_HASH], &k);
@@ -145,7 +161,7 @@ static struct skep_vm_prog *create(struct state *s, bool trusted)
 		.trusted = trusted,
 		.budget = s->g.leaks ? 4000 : 0,
 		.maps = s->maps,
-		.nr_maps = GEN_MAPS,
+		.nr_maps = s->g.leaks ? GEN_HOSTILE : GEN_MAPS,
 	};
 	struct bpf_insn insns[GEN_MAX + 64];
 	struct skep_vm_prog *prog = NULL;
@@ -331,6 +347,31 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* The one map that has a descriptor. */
+static struct skep_map *inner_map(void *ctx, int fd, int *ret)
+{
+	return ((struct state *)ctx)->inner;
+}
+
+static bool make_maps(struct state *s)
+{
+	static const struct skep_map_prog_ops ops = {.map = inner_map};
+	const union bpf_attr inner = {
+		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 24, .max_entries = 2};
+	uint32_t i;
+	int fd = 0;
+
+	if (skep_map_create(&s->inner, &inner, NULL, NULL, NULL, NULL) < 0)
+		return false;
+	for (i = 0; i < GEN_HOSTILE; i++)
+		if (skep_map_create(&s->maps[i], &gen_maps[i], &ops, s, NULL, NULL) < 0)
+			return false;
+	for (i = 0; i < 2; i++)
+		if (skep_map_sys_update(s->maps[MAP_OUTER], &i, &fd, 0) < 0)
+			return false;
+	return true;
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t first = 0, programs = UINT64_MAX, n = 0;
@@ -361,9 +402,8 @@ int main(int argc, char **argv)
 	start = now();
 	if (skep_vm_create(&s.vm, NULL) < 0)
 		return 1;
-	for (i = 0; i < GEN_MAPS; i++)
-		if (skep_map_create(&s.maps[i], &gen_maps[i], NULL, NULL, NULL, NULL) < 0)
-			return 1;
+	if (!make_maps(&s))
+		return 1;
 	if (kernel && kernel_open() < 0) {
 		printf("# no kernel to compare with: bpf(2) is not allowed here\n");
 		kernel = 0;
@@ -374,8 +414,9 @@ int main(int argc, char **argv)
 			break;
 	}
 	kernel_close();
-	for (i = 0; i < GEN_MAPS; i++)
+	for (i = 0; i < GEN_HOSTILE; i++)
 		skep_map_put(s.maps[i]);
+	skep_map_put(s.inner);
 	skep_vm_destroy(s.vm);
 	printf("# %llu programs (%.0f a second), %llu ended well, %llu runs, %llu comparisons "
 	       "agree; kernel ran %llu, refused %llu\n",

@@ -8,16 +8,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define GEN_MAX	   768 /* instructions */
-#define GEN_CTX	   64 /* bytes of context that programs use; their r0 is stored behind */
-#define GEN_KEYS   16 /* of the hash: 0 to 15 */
-#define GEN_MAPS   4
-#define MAP_DIRECT 0 /* array of one value: its address is an immediate */
-#define MAP_ARRAY  1
-#define MAP_HASH   2
-#define MAP_PERCPU 3
+#define GEN_MAX	 768 /* instructions */
+#define GEN_CTX	 64 /* bytes of context that programs use; their r0 is stored behind */
+#define GEN_KEYS 16 /* of the hash: 0 to 15 */
+#define GEN_MAPS 4
+/* Those after GEN_MAPS are for hostile programs only. */
+#define MAP_TRIE    4
+#define MAP_BLOOM   5
+#define MAP_OUTER   6 /* holds a map at key 0 and 1 that no program has by itself */
+#define GEN_HOSTILE 7
+#define MAP_DIRECT  0 /* array of one value: its address is an immediate */
+#define MAP_ARRAY   1
+#define MAP_HASH    2
+#define MAP_PERCPU  3
 
-extern const union bpf_attr gen_maps[GEN_MAPS];
+extern const union bpf_attr gen_maps[GEN_HOSTILE];
 
 struct gen {
 	uint64_t random;

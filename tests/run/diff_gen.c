@@ -17,11 +17,19 @@
 #define KEY   (-72)
 #define POOL  0x33f /* r0 to r5, r8, r9 */
 
-const union bpf_attr gen_maps[GEN_MAPS] = {
+const union bpf_attr gen_maps[GEN_HOSTILE] = {
 	{.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 64, .max_entries = 1},
 	{.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 32, .max_entries = 4},
 	{.map_type = BPF_MAP_TYPE_HASH, .key_size = 4, .value_size = 24, .max_entries = 8},
 	{.map_type = BPF_MAP_TYPE_PERCPU_ARRAY, .key_size = 4, .value_size = 16, .max_entries = 2},
+	/* With one entry, whose value always lies in one place. */
+	{.map_type = BPF_MAP_TYPE_LPM_TRIE,
+	 .key_size = 8,
+	 .value_size = 16,
+	 .max_entries = 1,
+	 .map_flags = BPF_F_NO_PREALLOC},
+	{.map_type = BPF_MAP_TYPE_BLOOM_FILTER, .value_size = 8, .max_entries = 8},
+	{.map_type = BPF_MAP_TYPE_ARRAY_OF_MAPS, .key_size = 4, .value_size = 4, .max_entries = 4},
 };
 
 struct fn {
@@ -805,6 +813,30 @@ static void gen_mutant(struct gen *g)
 	}
 }
 
+/* Calls a helper on a map found in a map, or nearly so.  How many instructions that takes. */
+static uint32_t gen_inner(struct gen *g)
+{
+	g->n = 0;
+	put(g, BPF_ST | BPF_MEM | BPF_DW, 10, 0, -8, (int32_t)below(g, 3));
+	put_wide(g, 1, BPF_PSEUDO_MAP_FD, below(g, 8) ? MAP_OUTER : (int32_t)below(g, GEN_HOSTILE),
+		 0);
+	put(g, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
+	put(g, BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -8);
+	put(g, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_map_lookup_elem);
+	put(g, BPF_ALU64 | BPF_MOV | BPF_X, 6, 0, 0, 0);
+	put(g, BPF_ALU64 | BPF_MOV | BPF_X, 1, 6, 0, 0);
+	if (!below(g, 4))
+		put(g, BPF_ALU64 | BPF_ADD | BPF_K, 1, 0, 0, number(g));
+	put(g, BPF_ALU64 | BPF_MOV | BPF_X, 2, 10, 0, 0);
+	put(g, BPF_ALU64 | BPF_ADD | BPF_K, 2, 0, 0, -8);
+	put(g, BPF_ALU64 | BPF_MOV | BPF_X, 3, 10, 0, 0);
+	put(g, BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, -(int32_t)below(g, 5) * 8);
+	put(g, BPF_ALU64 | BPF_MOV | BPF_K, 4, 0, 0, (int32_t)below(g, 3));
+	put(g, BPF_JMP | BPF_CALL, 0, 0, 0,
+	    below(g, 2) ? BPF_FUNC_map_lookup_elem : hostile_helper(g));
+	return g->n;
+}
+
 void gen_hostile(struct gen *g)
 {
 	uint32_t n = 4 + below(g, 60), i;
@@ -815,7 +847,9 @@ void gen_hostile(struct gen *g)
 	}
 	g->nr_funcs = 1;
 	g->leaks = true;
-	for (i = 0; i < n; i++) {
+	i = below(g, 2) ? 0 : gen_inner(g);
+	n += i;
+	for (; i < n; i++) {
 		const struct skep_insn_info *r = &skep_insn_table[below(g, SKEP_OP_MAX)];
 		struct bpf_insn *in = &g->insns[i];
 
@@ -842,7 +876,7 @@ void gen_hostile(struct gen *g)
 			break;
 		}
 		if (in->src_reg && in->src_reg != BPF_PSEUDO_FUNC)
-			in->imm = (int32_t)below(g, GEN_MAPS);
+			in->imm = (int32_t)below(g, GEN_HOSTILE);
 		g->insns[++i] = (struct bpf_insn){.imm = in->src_reg ? 0 : number(g)};
 	}
 	g->insns[n] = (struct bpf_insn){.code = BPF_JMP | BPF_EXIT};

@@ -9,7 +9,7 @@
 
 #include "isa/insn.h"
 #include "oracle.h"
-#include "run.h"
+#include "parse.h"
 #include "sys/sys.h"
 
 #define RESULT_ROOM 8 /* behind mem: r0 of the wrapped program */
@@ -50,6 +50,8 @@ static bool make_maps(struct state *s)
 			.value_size = d->value,
 			.max_entries = d->n,
 			.map_flags = d->flags,
+			.map_extra = d->extra,
+			.inner_map_fd = (uint32_t)s->maps[d->inner],
 		};
 
 		s->maps[i] = oracle_bpf(BPF_MAP_CREATE, &attr);
@@ -151,7 +153,7 @@ static bool make_prog(struct state *s, int n)
 static bool fill(struct state *s)
 {
 	const struct test *t = s->test;
-	int i, j = 0, cpu, ret;
+	int i, j, fd = -1, cpu, ret;
 
 	for (i = 0; i < t->nr_lines; i++) {
 		const struct map_line *l = &t->lines[i];
@@ -165,15 +167,16 @@ static bool fill(struct state *s)
 		if (l->what == SLOT) {
 			for (j = 0; j < t->nr_progs && strcmp(t->progs[j].name, l->prog); j++)
 				;
-			if (j == t->nr_progs)
-				return broken(s, "slot", -ENOENT);
+			fd = j < t->nr_progs ? s->progs[j] : -1;
+			if (j == t->nr_progs && test_map(t, l->prog) >= 0)
+				fd = s->maps[test_map(t, l->prog)];
 			attr.key = (uintptr_t)&l->slot;
 		} else if (l->what != ELEM) {
 			continue;
 		}
 		memcpy(value, l->value.data, l->what == ELEM ? l->value.len : 0);
 		if (l->what == SLOT)
-			memcpy(value, &s->progs[j], sizeof(int));
+			memcpy(value, &fd, sizeof(int));
 		if (d->type == BPF_MAP_TYPE_PERCPU_ARRAY || d->type == BPF_MAP_TYPE_PERCPU_HASH)
 			for (cpu = 1; cpu < skep_nr_cpus() && (cpu + 1) * size < sizeof(value);
 			     cpu++)

@@ -60,6 +60,10 @@ static const struct {
 	{"ringbuf", BPF_MAP_TYPE_RINGBUF},
 	{"queue", BPF_MAP_TYPE_QUEUE},
 	{"stack", BPF_MAP_TYPE_STACK},
+	{"lpm_trie", BPF_MAP_TYPE_LPM_TRIE},
+	{"array_of_maps", BPF_MAP_TYPE_ARRAY_OF_MAPS},
+	{"hash_of_maps", BPF_MAP_TYPE_HASH_OF_MAPS},
+	{"bloom_filter", BPF_MAP_TYPE_BLOOM_FILTER},
 };
 
 static const struct {
@@ -72,7 +76,7 @@ static const struct {
 	{"sched_cls", BPF_PROG_TYPE_SCHED_CLS},
 };
 
-static int find_map(const struct test *t, const char *name)
+int test_map(const struct test *t, const char *name)
 {
 	int i;
 
@@ -103,6 +107,10 @@ static bool parse_map(struct test *t, const char *s)
 			d->value = v;
 		else if (!strncmp(p - 5, "flags", 5))
 			d->flags = v;
+		else if (!strncmp(p - 5, "extra", 5))
+			d->extra = v;
+		else if (!strncmp(p - 5, "inner", 5))
+			d->inner = (int)v;
 		else if (p[-1] == 'n')
 			d->n = v;
 		else
@@ -123,7 +131,7 @@ static bool parse_line(struct test *t, int what, const char *s)
 		return false;
 	memset(l, 0, sizeof(*l));
 	l->what = what;
-	l->map = find_map(t, map);
+	l->map = test_map(t, map);
 	if (l->map < 0)
 		return false;
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - s - n), s + n);
@@ -239,7 +247,7 @@ static int helper_number(void *ctx, const char *name)
 
 static int map_number(void *ctx, const char *name)
 {
-	return find_map(ctx, name);
+	return test_map(ctx, name);
 }
 
 static bool assemble(struct parser *p, struct test *t)

@@ -24,6 +24,8 @@ struct parser {
 };
 
 void parse_reset(struct test *t);
+/* The number of the map, or -1. */
+int test_map(const struct test *t, const char *name);
 
 /* Calls @each for every case of @text (changed).  False: p->error. */
 bool parse_file(struct parser *p, char *text, struct test *t, void (*each)(struct test *t));

@@ -21,7 +21,8 @@ struct bytes {
 
 struct map_def {
 	char name[16];
-	uint32_t type, key, value, n, flags;
+	uint32_t type, key, value, n, flags, extra;
+	int inner; /* the map that shows what this one holds */
 };
 
 /* elem, elem-out, slot, ring: one of them a line. */

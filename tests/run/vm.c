@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "jit/jit.h"
-#include "run.h"
+#include "parse.h"
 #include "sys/sys.h"
 #include "vm/vm.h"
 
@@ -40,7 +40,17 @@ static uint32_t prog_id(const void *prog)
 	return 1;
 }
 
-static const struct skep_map_prog_ops prog_ops = {.get = prog_get, .put = prog_put, .id = prog_id};
+/* The descriptor of a map is its number in the test. */
+static struct skep_map *inner_map(void *ctx, int fd, int *ret)
+{
+	const struct state *s = ctx;
+
+	*ret = -EBADF;
+	return fd >= 0 && fd < s->test->nr_maps ? s->maps[fd] : NULL;
+}
+
+static const struct skep_map_prog_ops prog_ops = {
+	.get = prog_get, .put = prog_put, .id = prog_id, .map = inner_map};
 
 static bool broken(struct state *s, const char *what, const struct skep_err *err)
 {
@@ -62,6 +72,8 @@ static bool make_maps(struct state *s)
 			.value_size = d->value,
 			.max_entries = d->n,
 			.map_flags = d->flags,
+			.map_extra = d->extra,
+			.inner_map_fd = (uint32_t)d->inner,
 		};
 
 		memcpy(attr.map_name, d->name, strlen(d->name));
@@ -71,9 +83,32 @@ static bool make_maps(struct state *s)
 	return true;
 }
 
+/* A program has the maps that it names; in the places of others one of those. */
+static void named_maps(const struct state *s, const struct prog_text *text,
+		       struct skep_map *maps[MAX_MAPS])
+{
+	bool named[MAX_MAPS] = {false};
+	int i, any = 0;
+	size_t at;
+
+	for (at = 0; at + 1 < text->nr; at++) {
+		const struct bpf_insn *insn = &text->insns[at];
+
+		if (insn->code != (BPF_LD | BPF_IMM | BPF_DW))
+			continue;
+		if ((insn->src_reg == BPF_PSEUDO_MAP_FD || insn->src_reg == BPF_PSEUDO_MAP_VALUE) &&
+		    insn->imm >= 0 && insn->imm < s->test->nr_maps)
+			named[any = insn->imm] = true;
+		at++;
+	}
+	for (i = 0; i < s->test->nr_maps; i++)
+		maps[i] = s->maps[named[i] || !named[any] ? i : any];
+}
+
 static bool make_prog(struct state *s, int n)
 {
 	const struct prog_text *text = &s->test->progs[n];
+	struct skep_map *maps[MAX_MAPS];
 	struct skep_vm_prog_opts opts = {
 		.sz = sizeof(opts),
 		.name = text->name,
@@ -81,7 +116,7 @@ static bool make_prog(struct state *s, int n)
 		.gpl = s->test->gpl,
 		.trusted = s->trusted,
 		.budget = s->test->budget,
-		.maps = s->maps,
+		.maps = maps,
 		.nr_maps = (uint32_t)s->test->nr_maps,
 	};
 	/* Cases are full of constants; one engine computes with them when it runs. */
@@ -93,6 +128,7 @@ static bool make_prog(struct state *s, int n)
 	int ret;
 
 	memcpy(insns, text->insns, text->nr * sizeof(*insns));
+	named_maps(s, text, maps);
 	for (i = 0; i + 1 < text->nr; i++) {
 		if (insns[i].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
@@ -131,7 +167,9 @@ static bool fill(struct state *s)
 		if (l->what == SLOT) {
 			for (j = 0; j < t->nr_progs && strcmp(t->progs[j].name, l->prog); j++)
 				;
-			if (j == t->nr_progs || skep_map_sys_update(map, &l->slot, &j, 0) < 0)
+			if (j == t->nr_progs)
+				j = test_map(t, l->prog);
+			if (j < 0 || skep_map_sys_update(map, &l->slot, &j, 0) < 0)
 				return broken(s, "slot", NULL);
 		}
 		if (l->what != ELEM)

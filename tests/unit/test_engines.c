@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "btf_build.h"
 #include "sys/sys.h"
 #include "tap.h"
 #include "user/user.h"
@@ -49,8 +50,13 @@ static bool same(int kernel, int user, const char *call)
 	return true;
 }
 
+/* What maps of maps are shown and given: like each other or not, and what cannot be in them. */
+enum { LIKE, LIKE_TOO, LONGER, INNER, HASHED, PROGS, NESTED, NO_MAP, CLOSED, INNERS };
+static int inner_fd[2][INNERS];
+static uint32_t inner_id[2][INNERS];
+
 struct shape {
-	uint32_t type, key, value, max, flags;
+	uint32_t type, key, value, max, flags, inner, extra;
 	size_t bytes; /* of a value as system calls move it */
 };
 
@@ -66,8 +72,12 @@ static const uint32_t types[] = {BPF_MAP_TYPE_HASH,
 				 BPF_MAP_TYPE_QUEUE,
 				 BPF_MAP_TYPE_STACK,
 				 BPF_MAP_TYPE_RINGBUF,
+				 BPF_MAP_TYPE_BLOOM_FILTER,
 				 BPF_MAP_TYPE_LPM_TRIE,
 				 BPF_MAP_TYPE_LPM_TRIE,
+				 BPF_MAP_TYPE_ARRAY_OF_MAPS,
+				 BPF_MAP_TYPE_HASH_OF_MAPS,
+				 BPF_MAP_TYPE_HASH_OF_MAPS,
 				 99,
 				 0};
 
@@ -75,6 +85,11 @@ static const uint32_t flags[] = {BPF_F_NO_PREALLOC,    BPF_F_NO_COMMON_LRU,  BPF
 				 BPF_F_WRONLY,	       BPF_F_STACK_BUILD_ID, BPF_F_ZERO_SEED,
 				 BPF_F_RDONLY_PROG,    BPF_F_WRONLY_PROG,    BPF_F_MMAPABLE,
 				 BPF_F_PRESERVE_ELEMS, BPF_F_INNER_MAP,	     1u << 30};
+
+static bool of_maps(const struct shape *s)
+{
+	return s->type == BPF_MAP_TYPE_ARRAY_OF_MAPS || s->type == BPF_MAP_TYPE_HASH_OF_MAPS;
+}
 
 /* Mostly what can be, sometimes not. */
 static struct shape make_shape(void)
@@ -88,11 +103,19 @@ static struct shape make_shape(void)
 		s.key = s.value = 0;
 		s.max = PICK(4096, 8192, 65536);
 	}
-	if ((s.type == BPF_MAP_TYPE_QUEUE || s.type == BPF_MAP_TYPE_STACK) && rnd(4))
+	if ((s.type == BPF_MAP_TYPE_QUEUE || s.type == BPF_MAP_TYPE_STACK ||
+	     s.type == BPF_MAP_TYPE_BLOOM_FILTER) &&
+	    rnd(4))
 		s.key = 0;
 	if (s.type == BPF_MAP_TYPE_LPM_TRIE && rnd(6)) {
 		s.key = PICK(5, 6, 8, 12, 13, 20);
 		s.flags = BPF_F_NO_PREALLOC;
+	}
+	if (s.type == BPF_MAP_TYPE_BLOOM_FILTER || !rnd(40))
+		s.extra = rnd(2) ? 0 : rnd(17);
+	if (of_maps(&s)) {
+		s.inner = rnd(4) ? PICK(LIKE, INNER, HASHED) : rnd(INNERS);
+		s.value = rnd(10) ? 4 : s.value;
 	}
 	/* Which elements a full LRU map drops is not specified: these have room for all. */
 	if ((s.type == BPF_MAP_TYPE_LRU_HASH || s.type == BPF_MAP_TYPE_LRU_PERCPU_HASH) && s.max)
@@ -104,7 +127,7 @@ static struct shape make_shape(void)
 	return s;
 }
 
-static int create(struct skep_sys *sys, const struct shape *s, const char *name)
+static int create(int engine, const struct shape *s, const char *name)
 {
 	union bpf_attr attr;
 
@@ -114,14 +137,18 @@ static int create(struct skep_sys *sys, const struct shape *s, const char *name)
 	attr.value_size = s->value;
 	attr.max_entries = s->max;
 	attr.map_flags = s->flags;
+	attr.map_extra = s->extra;
+	if (of_maps(s))
+		attr.inner_map_fd = (uint32_t)inner_fd[engine][s->inner];
 	memcpy(attr.map_name, name, strlen(name)); /* 16 letters: no NUL */
-	return skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr));
+	return skep_sys_bpf(engines[engine], BPF_MAP_CREATE, &attr, sizeof(attr));
 }
 
 static bool hashed(const struct shape *s)
 {
 	return s->type == BPF_MAP_TYPE_HASH || s->type == BPF_MAP_TYPE_PERCPU_HASH ||
-	       s->type == BPF_MAP_TYPE_LRU_HASH || s->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
+	       s->type == BPF_MAP_TYPE_HASH_OF_MAPS || s->type == BPF_MAP_TYPE_LRU_HASH ||
+	       s->type == BPF_MAP_TYPE_LRU_PERCPU_HASH;
 }
 
 /* Older kernels freeze a map without asking whether this descriptor may write. */
@@ -159,6 +186,17 @@ static void make_key(const struct shape *s, unsigned char key[64])
 		key[i] = (unsigned char)(rnd(3) ? PICK(0, 0x80, 0x40) : rnd(256));
 }
 
+/* The id of a map becomes its place among those that both engines have. */
+static void name_inner(int engine, unsigned char *id)
+{
+	uint32_t i;
+
+	for (i = 0; i < INNERS; i++)
+		if (!memcmp(id, &inner_id[engine][i], sizeof(i)))
+			break;
+	memcpy(id, &i, sizeof(i));
+}
+
 /* One call on an element in both engines. */
 static void one_call(const struct shape *s, const int fd[2])
 {
@@ -170,6 +208,7 @@ static void one_call(const struct shape *s, const int fd[2])
 	int cmd = cmds[rnd(rnd(30) ? 5 : 7)], ret[2], e;
 	uint64_t fl = rnd(4) ? 0 : PICK(1, 2, 3, 4, 8, 16);
 	bool null_key = !rnd(12), null_value = !rnd(40);
+	uint32_t given = rnd(3) ? PICK(LIKE, LIKE_TOO, LONGER, INNER, HASHED) : rnd(INNERS);
 	char text[120];
 	size_t i;
 
@@ -178,11 +217,15 @@ static void one_call(const struct shape *s, const int fd[2])
 	make_key(s, key);
 	for (i = 0; i < sizeof(in); i++)
 		in[i] = (unsigned char)rnd(256);
-	memset(out, 0xaa, sizeof(out));
+	memset(out, (int)PICK(0xaa, 0), sizeof(out));
+	if (s->type == BPF_MAP_TYPE_BLOOM_FILTER && rnd(2))
+		memset(in, out[0][0], sizeof(in));
 	memset(next, 0, sizeof(next));
 	for (e = 0; e < 2; e++) {
 		union bpf_attr attr;
 
+		if (of_maps(s))
+			memcpy(in, &inner_fd[e][given], sizeof(int));
 		memset(&attr, 0, sizeof(attr));
 		attr.map_fd = (uint32_t)fd[e];
 		if (cmd != BPF_MAP_FREEZE) {
@@ -208,8 +251,14 @@ static void one_call(const struct shape *s, const int fd[2])
 	if (cmd == BPF_MAP_LOOKUP_AND_DELETE_ELEM && s->type == BPF_MAP_TYPE_STACK_TRACE &&
 	    ret[0] == -524)
 		return; /* a kernel before 6.18 */
+	/* What a bloom filter takes for one of its values is each one's own. */
+	if (s->type == BPF_MAP_TYPE_BLOOM_FILTER && cmd == BPF_MAP_LOOKUP_ELEM &&
+	    (ret[0] == 0 || ret[0] == -ENOENT) && (ret[1] == 0 || ret[1] == -ENOENT))
+		return;
 	if (!same(ret[0], ret[1], text) || ret[0] < 0)
 		return;
+	for (e = 0; e < 2 && of_maps(s) && cmd == BPF_MAP_LOOKUP_ELEM; e++)
+		name_inner(e, out[e]);
 	if (memcmp(out[0], out[1], sizeof(out[0])) && differ++ < 20)
 		printf("# %s: %s: the values differ\n", what, text);
 	if (memcmp(next[0], next[1], sizeof(next[0])) && differ++ < 20)
@@ -245,7 +294,7 @@ static bool one_round(void)
 	snprintf(what, sizeof(what), "type %u key %u value %u max %u flags 0x%x name %s", s.type,
 		 s.key, s.value, s.max, s.flags, name);
 	for (e = 0; e < 2; e++)
-		fd[e] = create(engines[e], &s, name);
+		fd[e] = create(e, &s, name);
 	if (same(fd[0], fd[1], "create") && fd[0] >= 0) {
 		for (i = 0; i < CALLS; i++)
 			one_call(&s, fd);
@@ -258,6 +307,125 @@ static bool one_round(void)
 	for (e = 0; e < 2; e++)
 		skep_sys_close(engines[e], fd[e]);
 	return i;
+}
+
+static int make_inner(int e, uint32_t i)
+{
+	static const struct shape shapes[INNERS] = {
+		[LIKE] = {BPF_MAP_TYPE_ARRAY, 4, 8, 2},
+		[LIKE_TOO] = {BPF_MAP_TYPE_ARRAY, 4, 8, 2},
+		[LONGER] = {BPF_MAP_TYPE_ARRAY, 4, 8, 3},
+		[INNER] = {BPF_MAP_TYPE_ARRAY, 4, 8, 5, BPF_F_INNER_MAP},
+		[HASHED] = {BPF_MAP_TYPE_HASH, 4, 8, 2},
+		[PROGS] = {BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1},
+		[NESTED] = {BPF_MAP_TYPE_ARRAY_OF_MAPS, 4, 4, 1, .inner = LIKE},
+	};
+	union bpf_attr attr;
+
+	if (i == CLOSED)
+		return 999;
+	if (i != NO_MAP)
+		return create(e, &shapes[i], "inner");
+	/* A descriptor, of no map. */
+	memset(&attr, 0, sizeof(attr));
+	attr.prog_type = BPF_PROG_TYPE_SOCKET_FILTER;
+	attr.insns = (uintptr_t)(struct bpf_insn[]){{.code = BPF_ALU | BPF_MOV},
+						    {.code = BPF_JMP | BPF_EXIT}};
+	attr.insn_cnt = 2;
+	attr.license = (uintptr_t) "GPL";
+	return skep_sys_bpf(engines[e], BPF_PROG_LOAD, &attr, sizeof(attr));
+}
+
+static void make_inners(void)
+{
+	struct bpf_map_info info;
+	union bpf_attr attr;
+	uint32_t i, bad = 0;
+	int e;
+
+	for (e = 0; e < 2; e++) {
+		for (i = 0; i < INNERS; i++) {
+			inner_fd[e][i] = make_inner(e, i);
+			bad += inner_fd[e][i] < 0;
+			memset(&attr, 0, sizeof(attr));
+			memset(&info, 0, sizeof(info));
+			attr.info.bpf_fd = (uint32_t)inner_fd[e][i];
+			attr.info.info_len = sizeof(info);
+			attr.info.info = (uintptr_t)&info;
+			if (i < NO_MAP)
+				skep_sys_bpf(engines[e], BPF_OBJ_GET_INFO_BY_FD, &attr,
+					     sizeof(attr));
+			inner_id[e][i] = i < NO_MAP ? info.id : UINT32_MAX;
+		}
+	}
+	is_int(bad, 0, "maps to be in maps");
+}
+
+/* A map of @type with a key of the type @key, a value of @value; its descriptor or -errno. */
+static int typed(int e, uint32_t type, int btf, uint32_t key, uint32_t value)
+{
+	bool trie = type == BPF_MAP_TYPE_LPM_TRIE;
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = type == BPF_MAP_TYPE_BLOOM_FILTER    ? 0
+			: type == BPF_MAP_TYPE_ARRAY_OF_MAPS ? 4
+							     : 8;
+	attr.value_size = 4;
+	attr.max_entries = 2;
+	attr.map_flags = trie ? BPF_F_NO_PREALLOC : 0;
+	attr.inner_map_fd = (uint32_t)inner_fd[e][LIKE];
+	attr.btf_fd = (uint32_t)btf;
+	attr.btf_key_type_id = key;
+	attr.btf_value_type_id = value;
+	return skep_sys_bpf(engines[e], BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+static int load_types(int e, const void *image, size_t len)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.btf = (uintptr_t)image;
+	attr.btf_size = (uint32_t)len;
+	return skep_sys_bpf(engines[e], BPF_BTF_LOAD, &attr, sizeof(attr));
+}
+
+/* Which kinds take which types of keys. */
+static void test_types(void)
+{
+	static const uint32_t kinds[] = {BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_LPM_TRIE,
+					 BPF_MAP_TYPE_ARRAY_OF_MAPS, BPF_MAP_TYPE_HASH_OF_MAPS,
+					 BPF_MAP_TYPE_BLOOM_FILTER};
+	struct build b = BUILD_INIT;
+	uint32_t u32 = b_int(&b, "u32", 4, 0), key, i, k;
+	int btf[2], fd[2], e, taken = 0, before = differ;
+	const void *image;
+	size_t len;
+
+	b_int(&b, "u64", 8, 0);
+	key = b_type(&b, "key", INFO(BTF_KIND_STRUCT, 0, 2), 8);
+	b_member(&b, "prefixlen", u32, 0);
+	b_member(&b, "data", u32, 32);
+	image = b_image(&b, &len);
+	for (e = 0; e < 2; e++)
+		btf[e] = load_types(e, image, len);
+	ok(btf[0] >= 0 && btf[1] >= 0, "types");
+	for (k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+		for (i = 0; i <= key; i++) {
+			for (e = 0; e < 2; e++)
+				fd[e] = typed(e, kinds[k], btf[e], i, u32);
+			snprintf(what, sizeof(what), "type %u, key type %u", kinds[k], i);
+			taken += same(fd[0], fd[1], "create") && fd[0] >= 0;
+			for (e = 0; e < 2; e++)
+				skep_sys_close(engines[e], fd[e]);
+		}
+	}
+	is_int(differ - before, 0, "both engines take the same types");
+	is_int(taken, 4, "a trie a struct, a hash that and a number, a bloom filter none");
+	for (e = 0; e < 2; e++)
+		skep_sys_close(engines[e], btf[e]);
 }
 
 int main(int argc, char **argv)
@@ -273,6 +441,8 @@ int main(int argc, char **argv)
 	engines[0] = skep_sys_kernel_create(NULL);
 	engines[1] = skep_sys_user_create(NULL, NULL);
 	learn_freezing();
+	make_inners();
+	test_types();
 	for (i = 0; i < ROUNDS; i++)
 		created += one_round();
 	ok(created > ROUNDS / 5 && created < ROUNDS, "%d of %d maps could be created", created,

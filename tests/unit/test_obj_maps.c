@@ -2,7 +2,7 @@
 /*
  * Maps that hold maps and programs from the start, and maps pinned by name:
  * loaded into the kernel and run there, over a BPF file system of the test's
- * own.
+ * own, and into the user engine.
  */
 #include <errno.h>
 #include <sched.h>
@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "obj/load.h"
 #include "tap.h"
+#include "user/user.h"
 
 static char tmp[] = "/tmp/skep-maps-XXXXXX";
 static char root[64];
@@ -89,6 +90,30 @@ static void test_pins(struct skep_sys *sys, const struct skep_load_opts *opts)
 	skep_obj_destroy(obj);
 }
 
+/* The same object, the same answer. */
+static void test_user_engine(void)
+{
+	struct skep_load_opts opts = {.sz = sizeof(opts), .all_or_nothing = true};
+	struct skep_err err = SKEP_ERR_INIT;
+	struct skep_obj *obj = open_maps("-DENTRIES=1", &err);
+	struct skep_sys *sys = skep_sys_user_create(NULL, NULL);
+	struct skep_loaded *loaded = NULL;
+	uint32_t i;
+
+	if (!ok(obj != NULL, "opens: %s", err.msg))
+		return;
+	for (i = 0; i < obj->nr_maps; i++)
+		obj->maps[i].pin = false;
+	ok(skep_load(&loaded, obj, sys, &opts, &err) == 0, "the user engine loads it: %s", err.msg);
+	is_int(loaded ? run(sys, loaded, "first_prog") : 0, 41,
+	       "maps in maps are where `values` put them there, too");
+	is_int(loaded ? run(sys, loaded, "first_prog") : 0, 1, "and are the same in the next run");
+	skep_loaded_destroy(loaded);
+	skep_obj_destroy(obj);
+	skep_sys_destroy(sys);
+	skep_err_deinit(&err);
+}
+
 /* Whoever edits an object may have a map left out: who cannot do without it is told. */
 static void test_skipped(struct skep_sys *sys)
 {
@@ -137,6 +162,7 @@ int main(void)
 		umount2(root, MNT_DETACH);
 	}
 	test_skipped(sys);
+	test_user_engine();
 	skep_sys_destroy(sys);
 	rmdir(root);
 	strcat(strcpy(root, tmp), "/maps.o");

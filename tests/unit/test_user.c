@@ -2,14 +2,18 @@
 /* src/user: the engine through the waist, as a loader uses it. */
 #include <errno.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "helper/helper.h"
 #include "sys/sys.h"
 #include "tap.h"
 #include "user/user.h"
+#include "vm/vm.h"
 
 #define INSN(c, d, s, o, i) \
 	((struct bpf_insn){.code = (c), .dst_reg = (d), .src_reg = (s), .off = (o), .imm = (i)})
@@ -239,6 +243,222 @@ static void test_xdp(void)
 	skep_sys_close(sys, prog);
 }
 
+static int of_maps(uint32_t type, uint32_t flags, int inner)
+{
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = type;
+	attr.key_size = attr.value_size = 4;
+	attr.max_entries = 2;
+	attr.map_flags = flags;
+	attr.inner_map_fd = (uint32_t)inner;
+	strcpy(attr.map_name, "outer");
+	return skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr));
+}
+
+static uint32_t map_id(int fd)
+{
+	struct bpf_map_info mi = {0};
+	uint32_t len = sizeof(mi);
+
+	return info(fd, &mi, &len) ? 0 : mi.id;
+}
+
+static void test_inner_refs(uint32_t type)
+{
+	int in = map_create(BPF_MAP_TYPE_HASH, 4, 8, 10, 0);
+	int too = map_create(BPF_MAP_TYPE_HASH, 4, 8, 20, 0), out = of_maps(type, 0, in), key = 1;
+	uint32_t id[2] = {map_id(in), map_id(too)}, got = 0;
+
+	is_int(elem(BPF_MAP_UPDATE_ELEM, out, &key, &in, 0), 0, "a map of maps");
+	skep_sys_close(sys, in);
+	is_int(elem(BPF_MAP_LOOKUP_ELEM, out, &key, &got, 0), 0, "holds a map");
+	ok(got == id[0] && next_id(BPF_MAP_GET_NEXT_ID, id[0] - 1) == (int)id[0], "gives its id");
+	is_int(elem(BPF_MAP_UPDATE_ELEM, out, &key, &too, 0), 0, "another size is no other kind");
+	ok(next_id(BPF_MAP_GET_NEXT_ID, id[0] - 1) == (int)id[1], "what is replaced goes");
+	skep_sys_close(sys, too);
+	is_int(next_id(BPF_MAP_GET_NEXT_ID, id[0]), id[1], "the other is held now");
+	skep_sys_close(sys, out);
+	is_int(next_id(BPF_MAP_GET_NEXT_ID, 0), -ENOENT, "all go with the map of maps");
+}
+
+static void test_inner_refused(void)
+{
+	int in = map_create(BPF_MAP_TYPE_ARRAY, 4, 8, 2, 0);
+	int out = of_maps(BPF_MAP_TYPE_ARRAY_OF_MAPS, 0, in), key = 0;
+	int progs = map_create(BPF_MAP_TYPE_PROG_ARRAY, 4, 4, 1, 0);
+	int longer = map_create(BPF_MAP_TYPE_ARRAY, 4, 8, 3, 0);
+
+	is_int(of_maps(BPF_MAP_TYPE_ARRAY_OF_MAPS, 0, out), -EINVAL, "maps of maps do not nest");
+	ok(strstr(sys->why, "map 'outer': maps of maps do not nest: 'outer' is one"), "%s",
+	   sys->why);
+	is_int(of_maps(BPF_MAP_TYPE_HASH_OF_MAPS, 0, progs), -524, "nor hold prog arrays");
+	ok(strstr(sys->why, "prog arrays cannot be in other maps"), "%s", sys->why);
+	is_int(of_maps(BPF_MAP_TYPE_HASH_OF_MAPS, 0, 4321), -EBADF, "nor what is not there");
+	ok(strstr(sys->why, "inner_map_fd 4321 is no map"), "%s", sys->why);
+	is_int(elem(BPF_MAP_UPDATE_ELEM, out, &key, &longer, 0), -EINVAL, "an array is longer");
+	is_int(elem(BPF_MAP_UPDATE_ELEM, out, &key, &in, 0), 0, "this one fits");
+	skep_sys_close(sys, longer);
+	skep_sys_close(sys, progs);
+	skep_sys_close(sys, in);
+	skep_sys_close(sys, out);
+}
+
+/* A helper that takes the map away which its program has just found. */
+static int outer_fd;
+static int taken;
+
+static uint64_t take_away(struct skep_vm *vm, const uint64_t a[5])
+{
+	int key = 0;
+
+	taken = elem(BPF_MAP_DELETE_ELEM, outer_fd, &key, NULL, 0);
+	return 0;
+}
+
+static const struct skep_helper *away(void *ctx, uint32_t number)
+{
+	static const struct skep_helper helper = {.name = "take_away", .fn = take_away};
+
+	return number == 5000 ? &helper : NULL;
+}
+
+static void test_inner_lives(bool no_jit, bool trusted)
+{
+	struct skep_user_opts opts = {
+		.sz = sizeof(opts), .no_jit = no_jit, .trusted = trusted, .helper = away};
+	struct skep_sys *before = sys;
+	unsigned char in[64] = {0}, out[4096];
+	union bpf_attr attr;
+	uint64_t value = 77;
+	int inner, key = 0, prog, id, ret;
+
+	sys = skep_sys_user_create(&sink, &opts);
+	inner = map_create(BPF_MAP_TYPE_HASH, 4, 8, 2, 0);
+	outer_fd = of_maps(BPF_MAP_TYPE_HASH_OF_MAPS, 0, inner);
+	id = (int)map_id(inner);
+	elem(BPF_MAP_UPDATE_ELEM, inner, &key, &value, 0);
+	elem(BPF_MAP_UPDATE_ELEM, outer_fd, &key, &inner, 0);
+	skep_sys_close(sys, inner);
+	prog = load(BPF_PROG_TYPE_XDP,
+		    (struct bpf_insn[]){ST(BPF_W, 10, -4, 0), LDMAP(1, BPF_PSEUDO_MAP_FD, outer_fd),
+					MOVR(2, 10), ADD(2, -4), CALL(1), JEQ0(0, 9), MOVR(6, 0),
+					CALL(5000), MOVR(1, 6), MOVR(2, 10), ADD(2, -4), CALL(1),
+					JEQ0(0, 2), LDX(BPF_DW, 0, 0, 0), EXIT, MOV(0, 5), EXIT},
+		    18, "holds");
+	taken = 1;
+	ret = run_xdp(prog, in, 64, out, &attr);
+	ok(ret == 0 && attr.test.retval == 77 && taken == 0,
+	   "a map lives while a run holds it (%d, %u, %s)", ret, attr.test.retval, sys->why);
+	is_int(next_id(BPF_MAP_GET_NEXT_ID, (uint32_t)id - 1), map_id(outer_fd), "and not longer");
+	ret = run_xdp(prog, in, 64, out, &attr);
+	ok(ret == 0 && attr.test.retval == 5, "the next run finds none");
+	skep_sys_destroy(sys);
+	sys = before;
+}
+
+struct runner {
+	struct skep_vm_prog *prog;
+	long bad;
+};
+
+static atomic_bool enough;
+
+static void *run_on(void *arg)
+{
+	struct runner *r = arg;
+	unsigned char ctx[64] = {0};
+	struct skep_vm_run run = {.prog = r->prog, .ctx = ctx, .ctx_len = sizeof(ctx)};
+	struct skep_vm *vm = NULL;
+	uint64_t ret;
+
+	r->bad = skep_vm_create(&vm, NULL) != 0;
+	while (!r->bad && !atomic_load(&enough))
+		r->bad = skep_vm_run(vm, &run, &ret, NULL) != 0 || ret > 1;
+	skep_vm_destroy(vm);
+	return NULL;
+}
+
+/* Maps come and go under two threads that run a program on them. */
+static void test_inner_threads(uint32_t type)
+{
+	int in = map_create(BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0), out = of_maps(type, 0, in), key = 0;
+	struct bpf_insn insns[] = {ST(BPF_W, 10, -4, 0),
+				   LDMAP(1, BPF_PSEUDO_MAP_FD, out),
+				   MOVR(2, 10),
+				   ADD(2, -4),
+				   CALL(1),
+				   JEQ0(0, 7),
+				   MOVR(1, 0),
+				   MOVR(2, 10),
+				   ADD(2, -4),
+				   CALL(1),
+				   JEQ0(0, 2),
+				   LDX(BPF_DW, 0, 0, 0),
+				   ST(BPF_B, 10, -8, 0),
+				   EXIT};
+	struct runner r[2];
+	pthread_t t[2];
+	uint64_t one = 1;
+	int prog = load(BPF_PROG_TYPE_SOCKET_FILTER, insns, N(insns), "many"), i, bad = 0;
+
+	atomic_store(&enough, false);
+	for (i = 0; i < 2; i++) {
+		r[i] = (struct runner){.prog = skep_sys_user_prog(sys, prog)};
+		pthread_create(&t[i], NULL, run_on, &r[i]);
+	}
+	for (i = 0; i < 2000; i++) {
+		int next = map_create(BPF_MAP_TYPE_ARRAY, 4, 8, 1, 0);
+
+		bad += elem(BPF_MAP_UPDATE_ELEM, next, &key, &one, 0) != 0;
+		bad += elem(BPF_MAP_UPDATE_ELEM, out, &key, &next, 0) != 0;
+		skep_sys_close(sys, next);
+		if (i % 3 == 0)
+			bad += elem(BPF_MAP_DELETE_ELEM, out, &key, NULL, 0) != 0;
+	}
+	atomic_store(&enough, true);
+	for (i = 0; i < 2; i++) {
+		pthread_join(t[i], NULL);
+		bad += r[i].bad != 0;
+	}
+	is_int(bad, 0, "maps come and go under two threads");
+	skep_sys_close(sys, prog);
+	skep_sys_close(sys, in);
+	skep_sys_close(sys, out);
+	is_int(next_id(BPF_MAP_GET_NEXT_ID, 0), -ENOENT, "none is left");
+}
+
+static void test_bloom(void)
+{
+	int fd, bad = 0, wrong = 0;
+	union bpf_attr attr;
+	uint64_t v;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.map_type = BPF_MAP_TYPE_BLOOM_FILTER;
+	attr.value_size = 8;
+	attr.max_entries = 1000;
+	attr.map_extra = 5;
+	strcpy(attr.map_name, "seen");
+	fd = skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr));
+	for (v = 0; v < 1000; v++)
+		bad += elem(BPF_MAP_UPDATE_ELEM, fd, NULL, &v, 0) != 0;
+	for (v = 0; v < 1000; v++)
+		bad += elem(BPF_MAP_LOOKUP_ELEM, fd, NULL, &v, 0) != 0;
+	is_int(bad, 0, "a bloom filter forgets nothing");
+	for (v = 1000; v < 11000; v++)
+		wrong += elem(BPF_MAP_LOOKUP_ELEM, fd, NULL, &v, 0) != -ENOENT;
+	/* 5 hashes, 8192 bits, 1000 values: (1 - e^(-5000/8192))^5 = 2% */
+	ok(wrong < 400, "and takes few for others: %d of 10000", wrong);
+	is_int(elem(BPF_MAP_LOOKUP_ELEM, fd, NULL, NULL, 0), -EFAULT, "it is asked with a value");
+	skep_sys_close(sys, fd);
+	attr.map_extra = 16;
+	is_int(skep_sys_bpf(sys, BPF_MAP_CREATE, &attr, sizeof(attr)), -EINVAL, "16 hashes");
+	ok(strstr(sys->why, "map 'seen': map_extra is 16, bloom filters have up to 15"), "%s",
+	   sys->why);
+}
+
 static void test_bad_access(void)
 {
 	struct bpf_insn insns[] = {MOV(1, 0), LDX(BPF_DW, 0, 1, 0), EXIT};
@@ -377,6 +597,16 @@ int main(void)
 	test_attr();
 	test_refs();
 	test_xdp();
+	test_inner_refs(BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	test_inner_refs(BPF_MAP_TYPE_HASH_OF_MAPS);
+	test_inner_refused();
+	test_inner_lives(false, false);
+	test_inner_lives(true, false);
+	test_inner_lives(true, true);
+	test_inner_lives(false, true);
+	test_inner_threads(BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	test_inner_threads(BPF_MAP_TYPE_HASH_OF_MAPS);
+	test_bloom();
 	test_bad_access();
 	test_printk();
 	test_command();
