@@ -103,18 +103,47 @@ static int load_counter(struct skep_sys *sys, const struct skep_event_def *def, 
 	return load(sys, def, args, insns, SKEP_ARRAY_SIZE(insns));
 }
 
-/* The highest link id there is. */
-static uint32_t last_link(struct skep_sys *sys)
+static uint32_t prog_id(struct skep_sys *sys, int fd)
 {
+	struct bpf_prog_info info = {0};
+	union bpf_attr attr;
+
+	memset(&attr, 0, sizeof(attr));
+	attr.info.bpf_fd = (uint32_t)fd;
+	attr.info.info_len = sizeof(info);
+	attr.info.info = (uintptr_t)&info;
+	return skep_sys_bpf(sys, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info)) < 0 ? 0
+										       : info.id;
+}
+
+/* True if any link of the system runs program @prog; others' come and go meanwhile. */
+static bool has_link(struct skep_sys *sys, uint32_t prog)
+{
+	struct bpf_link_info info;
 	union bpf_attr attr;
 	uint32_t id = 0;
+	int fd;
 
 	for (;;) {
 		memset(&attr, 0, sizeof(attr));
 		attr.start_id = id;
 		if (skep_sys_bpf(sys, BPF_LINK_GET_NEXT_ID, &attr, sizeof(attr)) < 0)
-			return id;
+			return false;
 		id = attr.next_id;
+		memset(&attr, 0, sizeof(attr));
+		attr.link_id = id;
+		fd = skep_sys_bpf(sys, BPF_LINK_GET_FD_BY_ID, &attr, sizeof(attr));
+		if (fd < 0)
+			continue;
+		memset(&info, 0, sizeof(info));
+		memset(&attr, 0, sizeof(attr));
+		attr.info.bpf_fd = (uint32_t)fd;
+		attr.info.info_len = sizeof(info);
+		attr.info.info = (uintptr_t)&info;
+		skep_sys_bpf(sys, BPF_OBJ_GET_INFO_BY_FD, &attr, sizeof(attr.info));
+		skep_sys_close(sys, fd);
+		if (info.prog_id == prog)
+			return true;
 	}
 }
 
@@ -195,18 +224,20 @@ static void detach(struct skep_sys *sys, struct attachment *at)
 
 static void test_attach(struct skep_sys *sys, const char *sec, uint64_t least, uint64_t most)
 {
-	uint32_t before = last_link(sys);
 	struct attachment at;
+	uint32_t id;
 	uint64_t n;
 
 	if (!ok(attach(sys, sec, -1, 0, &at) == 0, "attach %s", sec))
 		printf("# %s\n", err.msg);
+	id = prog_id(sys, at.prog);
+	ok(has_link(sys, id), "a link runs it");
 	provoke();
 	n = counter(sys, at.map);
 	ok(n >= least && n <= most, "%s ran %llu times", sec, (unsigned long long)n);
 	detach(sys, &at);
 	provoke();
-	ok(last_link(sys) <= before, "no link is left of %s", sec);
+	ok(!has_link(sys, id), "no link is left of %s", sec);
 }
 
 static void test_refusal(struct skep_sys *sys, const char *sec, const char *want)
