@@ -194,7 +194,7 @@ static void leave_flags(struct x86 *x, int reg, bool w)
 static bool has_flags(const struct x86 *x, int reg, bool w)
 {
 	return x->flags_at == x->j->len && x->flags_reg == reg && x->flags_w == w &&
-	       (x->j->passes & SKEP_JIT_PASS_FUSE) && !x->j->leader[x->j->slot];
+	       (x->j->passes & SKEP_JIT_PASS_FUSE);
 }
 
 static void binary_x(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, uint8_t op)

@@ -364,6 +364,8 @@ static bool emit_slot(struct x86 *x, uint32_t i)
 	uint32_t end;
 
 	skep_jit_place(j, i);
+	if (j->leader[i]) /* who jumps here has left other flags, even if this slot emits nothing */
+		x->flags_at = SIZE_MAX;
 	x->turned = false;
 	if (j->select[i]) {
 		emit_select(x);
