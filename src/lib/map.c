@@ -52,6 +52,11 @@ int skep_map_make(struct skep_map **result, struct skep_engine *engine,
 	if (o.name && strlen(o.name) >= sizeof(attr.map_name))
 		return skep_fail(err, SKEP_E_MAP_CREATE, EINVAL,
 				 "map '%s': a name has up to 15 characters", o.name);
+	if (o.type == BPF_MAP_TYPE_ARRAY_OF_MAPS || o.type == BPF_MAP_TYPE_HASH_OF_MAPS)
+		return skep_fail(err, SKEP_E_UNSUPPORTED, EOPNOTSUPP,
+				 "map '%s': maps of maps come with an object that says what is in "
+				 "them (skep_object_open)",
+				 o.name ? o.name : "");
 	attr.map_type = o.type;
 	attr.key_size = o.key_size;
 	attr.value_size = o.value_size;

@@ -162,7 +162,7 @@ static int read_value(struct skep_user *user, const union bpf_attr *attr, int ne
 	if (!value)
 		return -ENOMEM;
 	/* A bloom filter is asked with the value. */
-	if (map->type == BPF_MAP_TYPE_BLOOM_FILTER) {
+	if (map->type == BPF_MAP_TYPE_BLOOM_FILTER && !(need & MAP_TAKE)) {
 		if (!attr->value)
 			return -EFAULT;
 		memcpy(value, skep_ptr(attr->value), map->value_size);
@@ -319,10 +319,10 @@ static int lookup_batch(struct skep_user *user, struct skep_call *call, bool tak
 	struct skep_map *map;
 	int ret = batch_map(user, call, take ? MAP_DELETE | MAP_TAKE : 0, &map);
 
+	if (!ret && take && !map->ops->sys_take)
+		ret = -SKEP_ENOTSUPP;
 	if (ret || !count)
 		return ret;
-	if (take && !map->ops->sys_take)
-		return -SKEP_ENOTSUPP;
 	skep_call_set(call, batch.count, zero);
 	ret = lookup_some(map, &call->attr, &count, take);
 	skep_call_set(call, batch.count, count);

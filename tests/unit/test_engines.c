@@ -35,7 +35,7 @@ static uint32_t pick(const uint32_t *from, uint32_t n)
 #define PICK(...) pick((const uint32_t[]){__VA_ARGS__}, sizeof((uint32_t[]){__VA_ARGS__}) / 4)
 
 static char what[300];
-static int differ;
+static int differ, batches;
 
 static bool same(int kernel, int user, const char *call)
 {
@@ -265,6 +265,66 @@ static void one_call(const struct shape *s, const int fd[2])
 		printf("# %s: %s: the next keys differ\n", what, text);
 }
 
+/* Kinds whose keys come in the same order in both engines. */
+static bool ordered(const struct shape *s)
+{
+	return (s->type == BPF_MAP_TYPE_ARRAY || s->type == BPF_MAP_TYPE_LPM_TRIE ||
+		s->type == BPF_MAP_TYPE_ARRAY_OF_MAPS) &&
+	       s->value <= 64 && s->key <= 64;
+}
+
+#define BATCH 6
+
+/* One batch in both engines, from the start or from a key on. */
+static void one_batch(const struct shape *s, const int fd[2])
+{
+	static const int cmds[] = {BPF_MAP_LOOKUP_BATCH, BPF_MAP_LOOKUP_BATCH, BPF_MAP_UPDATE_BATCH,
+				   BPF_MAP_DELETE_BATCH, BPF_MAP_LOOKUP_AND_DELETE_BATCH};
+	unsigned char keys[2][BATCH * 64], values[2][BATCH * 64], last[2][64] = {{0}}, key[64];
+	uint32_t n = rnd(BATCH + 1), given = PICK(LIKE, LIKE_TOO, INNER, HASHED), count[2], i;
+	int cmd = cmds[rnd(5)], ret[2], e;
+	bool from = rnd(2);
+	char text[40];
+
+	for (i = 0; i < BATCH; i++) {
+		make_key(s, key);
+		memcpy(keys[0] + i * s->key, key, s->key);
+	}
+	memcpy(keys[1], keys[0], sizeof(keys[0]));
+	make_key(s, key);
+	for (e = 0; e < 2; e++) {
+		union bpf_attr attr;
+
+		memset(values[e], (int)n, sizeof(values[e]));
+		for (i = 0; of_maps(s) && i < BATCH; i++)
+			memcpy(values[e] + i * 4, &inner_fd[e][given], 4);
+		memset(&attr, 0, sizeof(attr));
+		attr.batch.map_fd = (uint32_t)fd[e];
+		attr.batch.keys = (uintptr_t)keys[e];
+		attr.batch.values = cmd == BPF_MAP_DELETE_BATCH ? 0 : (uintptr_t)values[e];
+		attr.batch.count = n;
+		if (cmd == BPF_MAP_LOOKUP_BATCH || cmd == BPF_MAP_LOOKUP_AND_DELETE_BATCH) {
+			attr.batch.in_batch = from ? (uintptr_t)key : 0;
+			attr.batch.out_batch = (uintptr_t)last[e];
+		}
+		ret[e] = skep_sys_bpf(engines[e], cmd, &attr, sizeof(attr));
+		count[e] = attr.batch.count;
+		for (i = 0; of_maps(s) && cmd == BPF_MAP_LOOKUP_BATCH && i < count[e]; i++)
+			name_inner(e, values[e] + i * 4);
+	}
+	snprintf(text, sizeof(text), "cmd %d, a batch of %u", cmd, n);
+	same(ret[0], ret[1], text);
+	if (count[0] != count[1] && differ++ < 20)
+		printf("# %s: %s: %u in the kernel, %u\n", what, text, count[0], count[1]);
+	i = count[0] < BATCH ? count[0] : BATCH;
+	if (cmd == BPF_MAP_LOOKUP_BATCH && (ret[0] == 0 || ret[0] == -ENOENT) &&
+	    (memcmp(keys[0], keys[1], i * s->key) || memcmp(values[0], values[1], i * s->value) ||
+	     memcmp(last[0], last[1], s->key)) &&
+	    differ++ < 20)
+		printf("# %s: %s: the elements differ\n", what, text);
+	batches++;
+}
+
 /* All keys of a map, as the set of first bytes and how many. */
 static void keys_of(struct skep_sys *sys, int fd, uint64_t *set, unsigned int *n)
 {
@@ -296,8 +356,12 @@ static bool one_round(void)
 	for (e = 0; e < 2; e++)
 		fd[e] = create(e, &s, name);
 	if (same(fd[0], fd[1], "create") && fd[0] >= 0) {
-		for (i = 0; i < CALLS; i++)
-			one_call(&s, fd);
+		for (i = 0; i < CALLS; i++) {
+			if (ordered(&s) && !rnd(6))
+				one_batch(&s, fd);
+			else
+				one_call(&s, fd);
+		}
 		for (e = 0; e < 2; e++)
 			keys_of(engines[e], fd[e], &set[e], &n[e]);
 		if ((set[0] != set[1] || n[0] != n[1]) && differ++ < 20)
@@ -447,6 +511,7 @@ int main(int argc, char **argv)
 		created += one_round();
 	ok(created > ROUNDS / 5 && created < ROUNDS, "%d of %d maps could be created", created,
 	   ROUNDS);
+	ok(batches > ROUNDS / 10, "%d batches", batches);
 	is_int(differ, 0, "both engines agree in every call");
 	if (freezes_unasked)
 		ok(true,

@@ -223,6 +223,10 @@ static void test_maps(struct world *w)
 	ok(skep_map_make(&none, w->engine, &o, err) == -EINVAL && !none &&
 		   strstr(skep_err_text(err), "jumps"),
 	   "a map that cannot be says why");
+	o.type = BPF_MAP_TYPE_ARRAY_OF_MAPS;
+	ok(skep_map_make(&none, w->engine, &o, err) == -EOPNOTSUPP && !none &&
+		   strstr(skep_err_text(err), "map 'jumps': maps of maps come with an object"),
+	   "maps of maps: %s", skep_err_text(err));
 	p.maps = maps;
 	count = assemble(w,
 			 "*(u32 *)(r10 - 4) = 5\nr2 = r10\nr2 += -4\nr1 = map_fd hits\n"
