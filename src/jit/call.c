@@ -37,7 +37,7 @@ static bool has_lookup(const struct skep_vm_prog *prog, uint64_t addr)
 }
 
 /* Look-ups in a map that is known here go to the map's own function, or to where values lie. */
-static void direct_lookup(struct skep_jit *j, const uint16_t *live, uint32_t i)
+static void direct_lookup(struct skep_jit *j, uint32_t i)
 {
 	uint64_t addr = constant_in(j, i, BPF_REG_1);
 	const struct skep_map *map = (const struct skep_map *)(uintptr_t)addr;
@@ -48,7 +48,7 @@ static void direct_lookup(struct skep_jit *j, const uint16_t *live, uint32_t i)
 	row = (j->passes & SKEP_JIT_PASS_INLINE) && map->ops->row;
 	skep_jit_replace(j, i, row ? SKEP_JIT_LOOKUP_ROW : SKEP_JIT_LOOKUP, 0, 0, (int64_t)addr);
 	if (j->checked)
-		j->ir[i].off = skep_jit_live_out(j, live, i) & SKEP_JIT_ARGS;
+		j->ir[i].off = skep_jit_live_out(j, skep_jit_live(j), i) & SKEP_JIT_ARGS;
 }
 
 /* The slot of the function whose address is @addr; 0: none but the entry, which is no callback. */
@@ -86,7 +86,7 @@ static bool gets(const struct skep_jit *j, const struct skep_helper *helper)
 	return false;
 }
 
-void skep_jit_calls(struct skep_jit *j, const uint16_t *live)
+void skep_jit_calls(struct skep_jit *j)
 {
 	const struct skep_helper *lookup = skep_helper_find(BPF_FUNC_map_lookup_elem);
 	const struct skep_helper *loop = skep_helper_find(BPF_FUNC_loop);
@@ -99,7 +99,7 @@ void skep_jit_calls(struct skep_jit *j, const uint16_t *live)
 			continue;
 		if (in->helper == lookup && (!j->checked || j->proof[i])) {
 			if (j->passes & SKEP_JIT_PASS_LOOKUP)
-				direct_lookup(j, live, i);
+				direct_lookup(j, i);
 		} else if (in->helper == loop) {
 			if (j->passes & SKEP_JIT_PASS_LOOP)
 				direct_loop(j, i);

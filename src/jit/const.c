@@ -8,7 +8,6 @@
  * jumps any more, and what nothing reaches is no code.  The expressions are
  * isa.def's own (isa/eval.h).
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "isa/eval.h"
@@ -261,13 +260,10 @@ int skep_jit_constants(struct skep_jit *j)
 
 	for (i = 0; i < j->prog->nr; i++)
 		leaders += j->leader[i] != 0;
-	c.number = calloc(j->prog->nr, sizeof(*c.number));
-	c.at = calloc(leaders, sizeof(*c.at));
-	if (!c.number || !c.at) {
-		free(c.number);
-		free(c.at);
+	c.number = skep_jit_take(j, j->prog->nr, sizeof(*c.number));
+	c.at = skep_jit_take(j, leaders, sizeof(*c.at));
+	if (!c.number || !c.at)
 		return -1;
-	}
 	/* Without loops all that leads to a slot stands before it. */
 	c.again = j->loops;
 	while (c.again && rounds++ < ROUNDS) {
@@ -276,7 +272,5 @@ int skep_jit_constants(struct skep_jit *j)
 	}
 	if (!c.again)
 		sweep(&c, true);
-	free(c.number);
-	free(c.at);
 	return 0;
 }

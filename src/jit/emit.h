@@ -53,8 +53,17 @@ struct skep_jit_block {
 	uint32_t last; /* the slot of the last instruction */
 };
 
+/* scratch.c */
+struct skep_jit_scratch {
+	char *base; /* size bytes, zeroed; the first `used` are taken */
+	size_t size, used;
+	bool mapped; /* else malloc'ed */
+	struct skep_jit_chunk *chunks;
+};
+
 struct skep_jit {
 	const struct skep_vm_prog *prog;
+	struct skep_jit_scratch scratch; /* all that is pointed to from here */
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
 	bool checked, counted; /* its instructions are counted */
 	unsigned int passes; /* SKEP_JIT_PASS_* */
@@ -73,6 +82,8 @@ struct skep_jit {
 	bool calls, local_calls, loops; /* it calls helpers; functions; it jumps back */
 	bool tails, may_goto, packets; /* has such instructions */
 	uint16_t named; /* bits of the registers that it names */
+	uint16_t *live; /* by slot, if has_live: see skep_jit_live() */
+	bool has_live;
 	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
@@ -93,6 +104,12 @@ struct skep_jit {
 	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };
+
+/* False: out of memory. */
+bool skep_jit_scratch_init(struct skep_jit *j);
+void skep_jit_scratch_deinit(struct skep_jit *j);
+/* @n zeroed elements of @size bytes until the compilation ends, or NULL. */
+void *skep_jit_take(struct skep_jit *j, size_t n, size_t size);
 
 /* Emits the whole program.  Offsets of entries by label `slot`. */
 void skep_jit_emit(struct skep_jit *j);

@@ -30,12 +30,13 @@ struct code {
 
 bool skep_jit_room(struct skep_jit *j)
 {
-	uint8_t *code = j->oom ? NULL : realloc(j->code, j->cap * 2);
+	uint8_t *code = j->oom ? NULL : skep_jit_take(j, j->cap, 2);
 
 	if (!code) {
 		j->oom = true;
 		return false;
 	}
+	memcpy(code, j->code, j->len);
 	j->code = code;
 	j->cap *= 2;
 	return true;
@@ -57,16 +58,15 @@ uint32_t skep_jit_label(struct skep_jit *j)
 		j->nr_labels++;
 		return label;
 	}
-	at = realloc(j->label_at, cap * sizeof(*at));
-	if (at)
-		j->label_at = at;
-	old = realloc(j->old_at, cap * sizeof(*old));
-	if (old)
-		j->old_at = old;
-	if (!at || !old) {
+	at = skep_jit_take(j, cap, sizeof(*at));
+	old = j->old_at ? skep_jit_take(j, cap, sizeof(*old)) : NULL;
+	if (!at || (j->old_at && !old)) {
 		j->oom = true;
 		return 0;
 	}
+	j->label_at = memcpy(at, j->label_at, j->cap_labels * sizeof(*at));
+	if (old)
+		j->old_at = memcpy(old, j->old_at, j->cap_labels * sizeof(*old));
 	j->cap_labels = cap;
 	j->label_at[label] = UINT32_MAX;
 	j->nr_labels++;
@@ -178,29 +178,39 @@ static void find_loops(struct skep_jit *j)
 
 static void emit_pass(struct skep_jit *j, unsigned int pass)
 {
-	uint32_t *swap = j->old_at;
+	uint32_t *swap = j->label_at;
 
 	j->pass = pass;
 	j->len = 0;
 	j->nr_labels = j->prog->nr * 2;
 	j->fixups.len = j->colds.len = 0;
-	j->old_at = j->label_at;
-	j->label_at = swap;
+	if (!j->guesses) {
+		j->label_at = j->old_at;
+		j->old_at = swap;
+	}
 	memset(j->label_at, 0xff, j->nr_labels * sizeof(*j->label_at));
 	skep_jit_emit(j);
 }
 
 static int emit(struct skep_jit *j, struct skep_err *err)
 {
-	bool good;
+	bool good = false;
 
+	/* After all else: it will not need all of its room. */
+	j->cap = 4096 + (size_t)j->prog->nr * 16;
+	j->code = skep_jit_take(j, j->cap, 1);
+	if (!j->code)
+		return skep_fail_nomem(err);
 	j->guesses = j->prog->nr > LARGE && !j->blocks;
-	if (!j->guesses)
-		emit_pass(j, 0);
-	emit_pass(j, 1);
-	good = !j->oom && resolve(j);
-	if (!good && j->guesses) {
+	if (j->guesses) {
+		emit_pass(j, 1);
+		good = !j->oom && resolve(j);
+	}
+	if (!good && !j->oom) {
 		j->guesses = false;
+		j->old_at = skep_jit_take(j, j->cap_labels, sizeof(*j->old_at));
+		if (!j->old_at)
+			return skep_fail_nomem(err);
 		emit_pass(j, 0);
 		emit_pass(j, 1);
 		good = !j->oom && resolve(j);
@@ -337,8 +347,9 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	code->len = j->len;
 	code->size = size;
 	code->nr = prog->nr;
-	for (i = 0; i < prog->nr; i++)
-		code->at[i] = j->label_at[prog->nr + i];
+	for (i = 0; i < (j->nr_funcs > 1 ? prog->nr : 1); i++)
+		if (i == 0 || prog->is_func[i])
+			code->at[i] = j->label_at[prog->nr + i];
 	at = code->pages + j->enter;
 	code->native.run = run;
 	memcpy(&code->native.enter, &at, sizeof(at));
@@ -449,6 +460,23 @@ static int begin(struct skep_jit *j, const struct skep_jit_opts *opts, struct sk
 				    "the system gives no random numbers to blind constants with");
 }
 
+/* What is kept by slot. */
+static bool take_all(struct skep_jit *j)
+{
+	uint32_t nr = j->prog->nr;
+
+	j->cap_labels = nr * (j->checked ? 4 : 2) + 256;
+	if (!skep_jit_scratch_init(j))
+		return false;
+	j->label_at = skep_jit_take(j, j->cap_labels, sizeof(*j->label_at));
+	j->leader = skep_jit_take(j, nr + 1, 1);
+	j->ir = skep_jit_take(j, nr, sizeof(*j->ir));
+	j->proof = skep_jit_take(j, nr, 1);
+	j->select = skep_jit_take(j, nr, 1);
+	j->group = skep_jit_take(j, j->checked ? nr : 1, sizeof(*j->group));
+	return j->label_at && j->leader && j->ir && j->proof && j->select && j->group;
+}
+
 int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,
 		     struct skep_err *err)
 {
@@ -465,18 +493,7 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 	j.passes = SKEP_JIT_PASS_ALL & ~(opts ? opts->without : 0);
 	if (prog->native)
 		return 0;
-	j.cap = 4096 + (size_t)prog->nr * 16;
-	j.cap_labels = prog->nr * (j.checked ? 4 : 2) + 256;
-	j.code = malloc(j.cap);
-	j.label_at = calloc(j.cap_labels, sizeof(*j.label_at));
-	j.old_at = calloc(j.cap_labels, sizeof(*j.old_at));
-	j.leader = calloc(prog->nr + 1, 1);
-	j.ir = calloc(prog->nr, sizeof(*j.ir));
-	j.proof = calloc(prog->nr, 1);
-	j.select = calloc(prog->nr, 1);
-	j.group = calloc(j.checked ? prog->nr : 1, sizeof(*j.group));
-	if (!j.code || !j.label_at || !j.old_at || !j.leader || !j.ir || !j.proof || !j.group ||
-	    !j.select) {
+	if (!take_all(&j)) {
 		ret = skep_fail_nomem(err);
 	} else {
 		read_program(&j);
@@ -485,21 +502,13 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 		if (ret == 0)
 			ret = finish(&j, prog, err);
 	}
-	free(j.code);
-	free(j.label_at);
-	free(j.old_at);
-	free(j.leader);
-	free(j.ir);
-	free(j.proof);
-	free(j.group);
-	free(j.select);
-	free(j.blocks);
 	skep_vec_deinit(&j.fixups);
 	skep_vec_deinit(&j.colds);
 	if (ret == 0 && opts && opts->gdb)
 		tell_gdb(&j, prog);
 	if (ret == 0 && opts && opts->perf_map)
 		tell_perf(prog);
+	skep_jit_scratch_deinit(&j);
 	return ret;
 }
 

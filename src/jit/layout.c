@@ -109,7 +109,7 @@ static struct loop *loop_of(struct layout *l, uint32_t header)
 			return &l->loops[i];
 	if (l->nr_loops == MAX_LOOPS)
 		return NULL;
-	l->loops[i].in = calloc(l->nr, 1);
+	l->loops[i].in = skep_jit_take(l->j, l->nr, 1);
 	if (!l->loops[i].in)
 		return NULL;
 	l->loops[i].header = header;
@@ -226,7 +226,7 @@ static void arrange(struct layout *l)
 		close_up(l, &l->loops[i]);
 	if (!l->changed)
 		return;
-	l->j->blocks = malloc(l->nr * sizeof(*l->block));
+	l->j->blocks = skep_jit_take(l->j, l->nr, sizeof(*l->block));
 	for (i = 0; l->j->blocks && i < l->nr; i++)
 		l->j->blocks[i] = l->block[l->order[i]];
 	l->j->nr_blocks = l->nr;
@@ -234,21 +234,19 @@ static void arrange(struct layout *l)
 
 int skep_jit_layout(struct skep_jit *j)
 {
-	struct layout *l = calloc(1, sizeof(*l));
+	struct layout *l = skep_jit_take(j, 1, sizeof(*l));
 	size_t words;
-	uint32_t *room, i;
+	uint32_t *room;
 
 	if (!l)
 		return -1;
 	l->j = j;
 	cut(l);
-	if (l->nr > MAX_BLOCKS) {
-		free(l);
+	if (l->nr > MAX_BLOCKS)
 		return 0;
-	}
 	words = j->prog->nr + 2 + l->nr * 8 + 2;
-	l->block = calloc(l->nr, sizeof(*l->block));
-	room = calloc(words, sizeof(*room));
+	l->block = skep_jit_take(j, l->nr, sizeof(*l->block));
+	room = skep_jit_take(j, words, sizeof(*room));
 	if (l->block && room) {
 		l->of = room;
 		l->from = (uint32_t(*)[2])(l->of + j->prog->nr + 1);
@@ -259,11 +257,5 @@ int skep_jit_layout(struct skep_jit *j)
 		l->moved = l->stack + l->nr;
 		arrange(l);
 	}
-	for (i = 0; i < l->nr_loops; i++)
-		free(l->loops[i].in);
-	i = l->block && room && (!l->changed || j->blocks);
-	free(l->block);
-	free(room);
-	free(l);
-	return i ? 0 : -1;
+	return l->block && room && (!l->changed || j->blocks) ? 0 : -1;
 }

@@ -6,7 +6,6 @@
  *
  * A pass never looks past a slot that something jumps to.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "jit/emit.h"
@@ -129,43 +128,55 @@ struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
 	}
 }
 
-static bool computes(const struct skep_vm_insn *in)
+/* One walk of find_live(), backwards.  True if a loop wants another. */
+static bool walk(struct skep_jit *j, uint16_t *live, bool drop)
 {
-	return skep_jit_traits[in->op] & SKEP_JIT_COMPUTES;
+	uint16_t now = 0;
+	bool again = false;
+	uint32_t i;
+
+	for (i = j->prog->nr; i-- > 0;) {
+		struct skep_vm_insn *in = &j->ir[i];
+		uint8_t traits = skep_jit_traits[in->op];
+
+		if (traits & SKEP_JIT_PARTS)
+			now = skep_jit_live_out(j, live, i);
+		if (traits) {
+			struct skep_jit_effect e = skep_jit_effect(j, in);
+
+			/* What serves a result that nobody reads is not read. */
+			if (!(traits & SKEP_JIT_COMPUTES) || (now & e.def))
+				now = (uint16_t)((now & ~e.def) | e.use);
+			else if (drop)
+				in->op = SKEP_JIT_NOP;
+		}
+		/* Only who jumps back to here has seen what was here before. */
+		again |= now != live[i] && (j->leader[i] & 2);
+		live[i] = now;
+	}
+	return again;
 }
 
 /*
- * live[i]: registers that may still be read at the entry of slot @i.  Slots of
- * which nothing is left but a number pass on what is behind them.
+ * Slots of which nothing is left but a number pass on what is behind them.
+ * @drop: what computes a result that nobody reads goes.
  */
-static void find_live(const struct skep_jit *j, uint16_t *live)
+static void find_live(struct skep_jit *j, bool drop)
 {
-	bool again;
-	uint32_t i;
+	memset(j->live, 0, (j->prog->nr + 1) * sizeof(*j->live));
+	/* Without loops all that follows a slot stands behind it. */
+	while (j->loops && walk(j, j->live, false))
+		;
+	if (drop || !j->loops)
+		walk(j, j->live, drop);
+	j->has_live = true;
+}
 
-	memset(live, 0, (j->prog->nr + 1) * sizeof(*live));
-	do {
-		uint16_t now = 0;
-
-		again = false;
-		for (i = j->prog->nr; i-- > 0;) {
-			const struct skep_vm_insn *in = &j->ir[i];
-			uint8_t traits = skep_jit_traits[in->op];
-
-			if (traits & SKEP_JIT_PARTS)
-				now = skep_jit_live_out(j, live, i);
-			if (traits) {
-				struct skep_jit_effect e = skep_jit_effect(j, in);
-
-				/* What serves a result that nobody reads is not read. */
-				if (!(traits & SKEP_JIT_COMPUTES) || (now & e.def))
-					now = (uint16_t)((now & ~e.def) | e.use);
-			}
-			/* Only who jumps back to here has seen what was here before. */
-			again |= now != live[i] && (j->leader[i] & 2);
-			live[i] = now;
-		}
-	} while (again);
+const uint16_t *skep_jit_live(struct skep_jit *j)
+{
+	if (!j->has_live)
+		find_live(j, false);
+	return j->live;
 }
 
 static bool same_block(const struct skep_jit *j, uint32_t first, uint32_t n)
@@ -263,7 +274,7 @@ static bool fuse_extend(struct skep_jit *j, uint32_t i)
  * t = x; t <<= a; x >>= b; x |= t (or t |= x), a + b the width, in any order of
  * the shifts: a rotation, if the other register is not read afterwards.
  */
-static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
+static bool fuse_rotate(struct skep_jit *j, uint32_t i)
 {
 	const struct skep_vm_insn *m = &j->ir[i], *s = m + 1, *u = m + 2, *o = m + 3;
 	bool w = m->op == SKEP_OP_MOV64_X;
@@ -284,7 +295,7 @@ static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
 		return false;
 	out = o->dst;
 	other = o->src;
-	if (skep_jit_live_out(j, live, i + 3) & bit(other))
+	if (skep_jit_live_out(j, skep_jit_live(j), i + 3) & bit(other))
 		return false;
 	left = s->op == lsh ? s->imm : u->imm;
 	if (out == x)
@@ -295,7 +306,7 @@ static bool fuse_rotate(struct skep_jit *j, uint32_t i, const uint16_t *live)
 	return true;
 }
 
-static void fuse(struct skep_jit *j, const uint16_t *live)
+static void fuse(struct skep_jit *j)
 {
 	bool rotate = j->passes & SKEP_JIT_PASS_ROTATE, other = j->passes & SKEP_JIT_PASS_FUSE;
 	uint32_t i;
@@ -305,26 +316,10 @@ static void fuse(struct skep_jit *j, const uint16_t *live)
 
 		if (op != SKEP_OP_MOV64_X && op != SKEP_OP_MOV32_X && op != SKEP_OP_LSH64_K)
 			continue;
-		if (rotate && fuse_rotate(j, i, live))
+		if (rotate && fuse_rotate(j, i))
 			continue;
 		if (other && !fuse_extend(j, i) && !fuse_add(j, i))
 			fuse_low(j, i);
-	}
-}
-
-/* What only computes a register that nobody reads. */
-static void drop_dead(struct skep_jit *j, const uint16_t *live)
-{
-	uint32_t i;
-
-	for (i = 0; i < j->prog->nr; i++) {
-		const struct skep_vm_insn *in = &j->ir[i];
-
-		if (!computes(in) || skep_jit_live_out(j, live, i) & bit(in->dst))
-			continue;
-		if (skep_jit_kind(in) == SKEP_KIND_LDDW)
-			drop(j, i + 1);
-		drop(j, i);
 	}
 }
 
@@ -384,45 +379,34 @@ static int prepare(struct skep_jit *j)
 }
 
 /* Results and stores that nobody reads. */
-static int drop_all(struct skep_jit *j, uint16_t *live)
+static int drop_all(struct skep_jit *j)
 {
 	if ((j->passes & SKEP_JIT_PASS_STACK) && skep_jit_stack(j) < 0)
 		return -1;
 	if (j->passes & (SKEP_JIT_PASS_DEAD | SKEP_JIT_PASS_ADDRESS))
-		find_live(j, live);
-	if (j->passes & SKEP_JIT_PASS_DEAD)
-		drop_dead(j, live);
+		find_live(j, j->passes & SKEP_JIT_PASS_DEAD);
 	if (j->passes & SKEP_JIT_PASS_ADDRESS)
-		skep_jit_scale(j, live);
+		skep_jit_scale(j);
 	return 0;
 }
 
 int skep_jit_optimise(struct skep_jit *j)
 {
-	uint16_t *live = calloc(j->prog->nr + 1, sizeof(*live));
-
-	if (!live || prepare(j) < 0) {
-		free(live);
+	j->live = skep_jit_take(j, j->prog->nr + 1, sizeof(*j->live));
+	if (!j->live || prepare(j) < 0)
 		return -1;
-	}
-	if (j->passes & ~(unsigned int)(SKEP_JIT_PASS_ALIGN | SKEP_JIT_PASS_LAYOUT))
-		find_live(j, live);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_FUSE))
-		fuse(j, live);
+		fuse(j);
 	if (j->passes & (SKEP_JIT_PASS_ROTATE | SKEP_JIT_PASS_ADDRESS | SKEP_JIT_PASS_GROUP))
-		skep_jit_values(j, live);
-	if (j->calls) {
-		if (j->checked) /* look-ups say what to keep: by what is read now */
-			find_live(j, live);
-		skep_jit_calls(j, live);
-	}
-	if (drop_all(j, live) < 0) {
-		free(live);
+		skep_jit_values(j);
+	/* Registers in addresses are read where they were not before. */
+	j->has_live = false;
+	if (j->calls)
+		skep_jit_calls(j);
+	if (drop_all(j) < 0)
 		return -1;
-	}
 	/* Blinded immediates need the scratch register. */
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)
 		find_selects(j);
-	free(live);
 	return j->loops && (j->passes & SKEP_JIT_PASS_LAYOUT) ? skep_jit_layout(j) : 0;
 }

@@ -47,17 +47,23 @@ struct skep_jit_effect {
 /* Rewrites j->ir by the passes in j->passes.  0, or -1: out of memory. */
 int skep_jit_optimise(struct skep_jit *j);
 
+/*
+ * By slot: registers that may be read at its entry or later.  Found when a pass
+ * first asks; a pass may make such a register live longer, within a block.
+ */
+const uint16_t *skep_jit_live(struct skep_jit *j);
+
 /* value.c: addresses and rotations from what is known of registers in a block. */
-void skep_jit_values(struct skep_jit *j, const uint16_t *live);
+void skep_jit_values(struct skep_jit *j);
 
 /* call.c: calls that need no helper, or no call. */
-void skep_jit_calls(struct skep_jit *j, const uint16_t *live);
+void skep_jit_calls(struct skep_jit *j);
 
 /* const.c: constants, decided jumps, code that is never reached.  0, or -1: out of memory. */
 int skep_jit_constants(struct skep_jit *j);
 
 /* scale.c: shifts that addresses can do. */
-void skep_jit_scale(struct skep_jit *j, const uint16_t *live);
+void skep_jit_scale(struct skep_jit *j);
 
 /* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
 int skep_jit_stack(struct skep_jit *j);

@@ -10,7 +10,6 @@
  *
  * Nothing is assumed of a program but what src/vm/prog.c checks.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "jit/emit.h"
@@ -280,13 +279,11 @@ int skep_jit_ranges(struct skep_jit *j)
 
 	if (j->prog->nr > MAX_SLOTS)
 		return 0;
-	rs.number = calloc(j->prog->nr, sizeof(*rs.number));
+	rs.number = skep_jit_take(j, j->prog->nr, sizeof(*rs.number));
 	if (rs.number)
-		rs.at = calloc(prepare(&rs, true) + 1, sizeof(*rs.at));
-	if (!rs.at) {
-		free(rs.number);
+		rs.at = skep_jit_take(j, prepare(&rs, true) + 1, sizeof(*rs.at));
+	if (!rs.at)
 		return -1;
-	}
 	prepare(&rs, false);
 	do {
 		rs.changed = false;
@@ -294,7 +291,5 @@ int skep_jit_ranges(struct skep_jit *j)
 	} while (rs.changed && ++round < ROUNDS);
 	if (!rs.changed)
 		sweep(&rs, true);
-	free(rs.at);
-	free(rs.number);
 	return 0;
 }

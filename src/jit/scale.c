@@ -91,9 +91,9 @@ static void rewrite(const struct scale *s, struct skep_vm_insn *in)
 		in->imm = index;
 }
 
-void skep_jit_scale(struct skep_jit *j, const uint16_t *live)
+void skep_jit_scale(struct skep_jit *j)
 {
-	struct scale s = {.j = j, .live = live};
+	struct scale s = {.j = j, .live = skep_jit_live(j)};
 	uint32_t i, n, end;
 
 	for (i = 0; i < j->prog->nr; i++) {

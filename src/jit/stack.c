@@ -7,7 +7,6 @@
  * through r10, and where nobody has proved what programs do, all that reads
  * memory, or may, reads all of the frame.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "jit/opt.h"
@@ -45,8 +44,6 @@ static uint64_t before(const struct skep_vm_insn *in, uint64_t out, bool escapes
 {
 	uint8_t kind = skep_jit_kind(in);
 
-	if (kind == SKEP_KIND_EXIT)
-		return 0;
 	if (skep_jit_is_load(kind) && skep_jit_in_frame(in))
 		return out | words(in);
 	if (skep_jit_is_store(kind) && skep_jit_in_frame(in))
@@ -54,16 +51,15 @@ static uint64_t before(const struct skep_vm_insn *in, uint64_t out, bool escapes
 	return escapes && reads_memory(in) ? UINT64_MAX : out;
 }
 
-static uint64_t behind(const struct skep_jit *j, const uint64_t *live, uint32_t i)
+/* The same behind @i, from which control goes elsewhere, too; @next: behind it in the text. */
+static uint64_t parts(const struct skep_jit *j, const uint64_t *live, uint32_t i, uint64_t next)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
-	uint64_t next = i + 1 < j->prog->nr ? live[i + 1] : 0;
 
 	switch (skep_jit_kind(in)) {
+	case SKEP_KIND_EXIT: return 0;
 	case SKEP_KIND_JA: return live[(int64_t)i + in->off];
-	case SKEP_KIND_COND:
-	case SKEP_KIND_MAY_GOTO: return next | live[(int64_t)i + in->off];
-	default: return next;
+	default: return next | live[(int64_t)i + in->off];
 	}
 }
 
@@ -91,40 +87,50 @@ static bool frame_escapes(const struct skep_jit *j)
 	return false;
 }
 
+/*
+ * Backwards over all slots; live[] is that of slots that something jumps to.
+ * @drop: what nobody reads is not stored.  True if a loop wants another walk.
+ */
+static bool walk(struct skep_jit *j, uint64_t *live, bool escapes, bool drop)
+{
+	uint64_t now = 0;
+	bool again = false;
+	uint32_t i;
+
+	for (i = j->prog->nr; i-- > 0;) {
+		struct skep_vm_insn *in = &j->ir[i];
+		uint8_t traits = skep_jit_traits[in->op];
+
+		if (traits & SKEP_JIT_PARTS)
+			now = parts(j, live, i, now);
+		else if (drop && skep_jit_is_store(skep_jit_kind(in)) && skep_jit_in_frame(in) &&
+			 !(now & words(in)))
+			*in = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
+		/* Arithmetic has nothing to do with memory. */
+		else if (traits && !(traits & SKEP_JIT_COMPUTES))
+			now = before(in, now, escapes);
+		if (!j->leader[i])
+			continue;
+		again |= now != live[i] && (j->leader[i] & 2);
+		live[i] = now;
+	}
+	return again;
+}
+
 int skep_jit_stack(struct skep_jit *j)
 {
-	uint64_t *live, now;
-	bool escapes, again;
-	uint32_t i;
+	uint64_t *live;
+	bool escapes;
 
 	if (!(j->named & 1 << BPF_REG_10))
 		return 0;
-	live = calloc(j->prog->nr + 1, sizeof(*live));
+	live = skep_jit_take(j, j->prog->nr + 1, sizeof(*live));
 	if (!live)
 		return -1;
 	escapes = j->checked || frame_escapes(j);
-	do {
-		again = false;
-		for (now = 0, i = j->prog->nr; i-- > 0;) {
-			const struct skep_vm_insn *in = &j->ir[i];
-			uint8_t traits = skep_jit_traits[in->op];
-
-			if (traits & SKEP_JIT_PARTS)
-				now = behind(j, live, i);
-			/* Arithmetic has nothing to do with memory. */
-			if (traits && !(traits & SKEP_JIT_COMPUTES))
-				now = before(in, now, escapes);
-			again |= now != live[i] && (j->leader[i] & 2);
-			live[i] = now;
-		}
-	} while (again);
-	for (i = 0; i < j->prog->nr; i++) {
-		const struct skep_vm_insn *in = &j->ir[i];
-
-		if (skep_jit_is_store(skep_jit_kind(in)) && skep_jit_in_frame(in) &&
-		    !(live[i + 1] & words(in)))
-			j->ir[i] = (struct skep_vm_insn){.op = SKEP_JIT_NOP};
-	}
-	free(live);
+	/* Without loops all that follows a slot stands behind it. */
+	while (j->loops && walk(j, live, escapes, false))
+		;
+	walk(j, live, escapes, true);
 	return 0;
 }

@@ -39,7 +39,6 @@ struct open {
 
 struct values {
 	struct skep_jit *j;
-	const uint16_t *live;
 	struct value of[NR];
 	uint16_t nr;
 	uint16_t reg[11]; /* number of what each register holds */
@@ -149,7 +148,6 @@ static void fold_address(struct values *v, uint32_t i)
 	struct skep_vm_insn *in = &v->j->ir[i];
 	bool load = skep_jit_is_load(skep_jit_kind(in));
 	uint8_t base = load ? in->src : in->dst;
-	bool last = !(skep_jit_live_out(v->j, v->live, i) & 1 << base) || (load && in->dst == base);
 	struct address a = {.reg = {-1, -1}, .disp = in->off};
 
 	if (v->of[v->reg[base]].how == OPAQUE)
@@ -157,7 +155,8 @@ static void fold_address(struct values *v, uint32_t i)
 	if (!collect(v, &a, v->reg[base], base, 2) || a.disp != (int32_t)a.disp)
 		return;
 	/* What stays in its register for others costs nothing to use. */
-	if (!last && a.reg[0] < 0 && a.reg[1] < 0)
+	if (a.reg[0] < 0 && a.reg[1] < 0 && !(load && in->dst == base) &&
+	    skep_jit_live_out(v->j, skep_jit_live(v->j), i) & 1 << base)
 		return;
 	if (v->j->blind && a.disp != (int16_t)a.disp)
 		return;
@@ -333,9 +332,9 @@ static void step(struct values *v, uint32_t i)
 		forget(v);
 }
 
-void skep_jit_values(struct skep_jit *j, const uint16_t *live)
+void skep_jit_values(struct skep_jit *j)
 {
-	struct values v = {.j = j, .live = live};
+	struct values v = {.j = j};
 	uint32_t i;
 
 	forget(&v);
