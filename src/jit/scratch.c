@@ -6,6 +6,7 @@
  * For a large program that piece is mapped, in huge pages where the system has
  * them: one by one its pages would cost as much as the passes over them.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -19,7 +20,8 @@
 
 /* What did not fit. */
 struct skep_jit_chunk {
-	_Alignas(LINE) struct skep_jit_chunk *next;
+	struct skep_jit_chunk *next;
+	_Alignas(max_align_t) char data[];
 };
 
 bool skep_jit_scratch_init(struct skep_jit *j)
@@ -73,5 +75,5 @@ void *skep_jit_take(struct skep_jit *j, size_t n, size_t size)
 		return NULL;
 	c->next = s->chunks;
 	s->chunks = c;
-	return c + 1;
+	return c->data;
 }
