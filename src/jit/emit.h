@@ -63,7 +63,7 @@ struct skep_jit_scratch {
 
 struct skep_jit {
 	const struct skep_vm_prog *prog;
-	struct skep_jit_scratch scratch; /* all that is pointed to from here */
+	struct skep_jit_scratch scratch; /* the arrays below */
 	struct skep_vm_insn *ir; /* the copy of its instructions that is compiled */
 	bool checked, counted; /* its instructions are counted */
 	unsigned int passes; /* SKEP_JIT_PASS_* */

@@ -297,7 +297,7 @@ static void set_program(struct skep_obj *obj, struct skep_obj_func *func)
 	const char *sec = func->sec;
 
 	func->args = "";
-	if (skep_obj_use_section(obj, func, sec, &err) < 0)
+	if (skep_obj_use_section(&obj->arena, func, sec, &err) < 0)
 		skep_warn(obj->log, "%s: program '%s' is skipped: %s", obj->name, func->name,
 			  err.msg);
 	else if (skep_event_is_old(func->event, sec))

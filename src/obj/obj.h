@@ -165,8 +165,11 @@ int skep_obj_set_global(struct skep_obj *obj, const char *name, const char *valu
  */
 int skep_obj_set_section(struct skep_obj *obj, const char *prog, const char *sec,
 			 struct skep_err *err);
-/* The same for the function itself; @sec is what set_section and the ELF reader take. */
-int skep_obj_use_section(struct skep_obj *obj, struct skep_obj_func *func, const char *sec,
+/*
+ * Makes @func what SEC(@sec) says: type, flags, what it attaches to; memory
+ * comes from @arena.  E_OBJ_SECTION: @func is unchanged.
+ */
+int skep_obj_use_section(struct skep_arena *arena, struct skep_obj_func *func, const char *sec,
 			 struct skep_err *err);
 
 /* Gives map @name of .maps @entries entries.  E_NOT_FOUND; E_OBJ_INVALID for variables. */

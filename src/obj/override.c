@@ -10,17 +10,16 @@
 #include "base/near.h"
 #include "obj/obj.h"
 
-int skep_obj_use_section(struct skep_obj *obj, struct skep_obj_func *func, const char *sec,
+int skep_obj_use_section(struct skep_arena *arena, struct skep_obj_func *func, const char *sec,
 			 struct skep_err *err)
 {
 	const struct skep_event_def *def;
 	const char *args;
 
-	/* "?tracepoint/...": libbpf's mark for what is loaded only when asked for. */
 	def = skep_event_find(sec, &args, err);
 	if (!def)
 		return -EINVAL;
-	args = skep_arena_strdup(&obj->arena, args);
+	args = skep_arena_strdup(arena, args);
 	if (!args)
 		return skep_fail_nomem(err);
 	func->event = def;
@@ -29,6 +28,7 @@ int skep_obj_use_section(struct skep_obj *obj, struct skep_obj_func *func, const
 	func->attach_type = def->attach_type;
 	func->prog_flags = (def->flags & SKEP_EV_SLEEPABLE ? BPF_F_SLEEPABLE : 0) |
 			   (def->flags & SKEP_EV_FRAGS ? BPF_F_XDP_HAS_FRAGS : 0);
+	/* "?tracepoint/...": libbpf's mark for what is loaded only when asked for. */
 	func->autoload = sec[0] != '?';
 	return 0;
 }
@@ -54,7 +54,7 @@ int skep_obj_set_section(struct skep_obj *obj, const char *prog, const char *sec
 		func->autoload = false;
 		return 0;
 	}
-	ret = skep_obj_use_section(obj, func, sec, err);
+	ret = skep_obj_use_section(&obj->arena, func, sec, err);
 	return ret < 0 ? skep_wrap(err, ret, "program '%s'", prog) : 0;
 }
 

@@ -313,24 +313,14 @@ static int apply(struct skep_load *load, struct skep_obj_func *f, const struct p
 {
 	struct bpf_insn prologue[2 + 5 * MAX_ARGS];
 	uint32_t n = make_prologue(plan, prologue);
-	const struct skep_event_def *def;
-	const char *args;
 	int ret;
 
-	def = skep_event_find(plan->sec, &args, err);
-	if (!def)
-		return -EINVAL;
 	rewrite(f, plan, use);
 	ret = n ? skep_obj_insert(&load->arena, f, 0, prologue, n, NULL, 0, err) : 0;
+	if (ret == 0)
+		ret = skep_obj_use_section(&load->arena, f, plan->sec, err);
 	if (ret < 0)
 		return ret;
-	f->args = skep_arena_strdup(&load->arena, args);
-	if (!f->args)
-		return skep_fail_nomem(err);
-	f->event = def;
-	f->prog_type = def->prog_type;
-	f->attach_type = def->attach_type;
-	f->prog_flags = 0;
 	skep_info(load->sys->log,
 		  "%s: program '%s': there are no kprobes here; %s stands in for %s",
 		  load->obj->name, f->name, plan->sec, f->sec);
