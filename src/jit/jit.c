@@ -482,8 +482,8 @@ int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts
 {
 	struct skep_jit j = {
 		.prog = prog,
-		.checked = !prog->trusted,
-		.counted = !prog->trusted || prog->budget,
+		.checked = prog->checked,
+		.counted = prog->counted,
 	};
 	int ret = begin(&j, opts, err);
 

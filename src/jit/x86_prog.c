@@ -42,8 +42,11 @@ const char *skep_jit_arch(void)
 
 static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
 
-/* Both stubs have the same frame: rdi is the machine, rsi where r0 goes to. */
-static void stub_head(struct x86 *x)
+/*
+ * Both stubs have the same frame: rdi is the machine, rsi where r0 goes to.
+ * @nests: there may be a run that this one is a part of, and goes on afterwards.
+ */
+static void stub_head(struct x86 *x, bool nests)
 {
 	struct skep_jit *j = x->j;
 	int i;
@@ -52,8 +55,9 @@ static void stub_head(struct x86 *x)
 	for (i = 0; i < 6; i++)
 		x_push(j, host[i]);
 	x_push(j, RSI);
-	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
-	x_imm(j, true, X_SUB, RSP, 8);
+	if (nests)
+		x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push */
+	x_imm(j, true, X_SUB, RSP, nests ? 8 : 16);
 	j->stub_body = (uint32_t)j->len - j->enter;
 	x_mov(j, true, VM, RDI);
 	x_store(j, true, VM, AT(native_sp), RSP);
@@ -77,14 +81,42 @@ static void left_of_ended(struct x86 *x)
 	skep_jit_place(j, skip);
 }
 
-/* int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed. */
-static void enter_stub(struct x86 *x, uint32_t leave)
+/* Gives back r0 and whether the run has failed: not here.  For failures, at `leave`. */
+static void stub_done(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+
+	left_of_ended(x);
+	x_load(j, true, RSI, RSP, 16);
+	x_store(j, true, RSI, 0, RAX);
+	x_const(j, RAX, 0);
+}
+
+static void stub_tail(struct x86 *x, bool nests)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	x_imm(j, true, X_ADD, RSP, nests ? 8 : 16);
+	if (nests)
+		x_mem(j, 0, false, 0x8f, 0, VM, AT(native_sp), false); /* pop */
+	x_pop(j, RSI);
+	for (i = 5; i >= 0; i--)
+		x_pop(j, host[i]);
+	x_ret(j);
+}
+
+/*
+ * int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed.
+ * It does not hand native_sp from run to run: that would be a chain through memory.
+ */
+static void enter_stub(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
 	int i;
 
 	j->enter = (uint32_t)j->len;
-	stub_head(x);
+	stub_head(x, false);
 	x_mov(j, true, skep_x86_map[1], RDX);
 	x_mov(j, true, skep_x86_map[2], RCX);
 	x_lea(j, RBP, VM, AT(stack) + (int32_t)sizeof(((struct skep_vm *)0)->stack));
@@ -92,42 +124,34 @@ static void enter_stub(struct x86 *x, uint32_t leave)
 		if (i != 1 && i != 2)
 			x_const(j, skep_x86_map[i], 0);
 	x_call(j, skep_x86_entry(x, 0));
-	x_jmp(j, leave);
+	stub_done(x);
+	stub_tail(x, false);
 }
 
 /* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
 static void stub(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
-	uint32_t leave = skep_jit_label(j), done = skep_jit_label(j);
+	uint32_t leave = skep_jit_label(j);
 	int i;
 
-	stub_head(x);
+	stub_head(x, true);
 	x_mov(j, true, R11, RDX);
 	for (i = 0; i < 11; i++)
 		if (i != 2) /* rsi, the array's address, last */
 			x_load(j, true, skep_x86_map[i], RSI, i * 8);
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);
-	skep_jit_place(j, done);
-	left_of_ended(x);
-	x_load(j, true, RSI, RSP, 16);
-	x_store(j, true, RSI, 0, RAX);
-	x_const(j, RAX, 0);
+	stub_done(x);
 	skep_jit_place(j, leave);
-	x_imm(j, true, X_ADD, RSP, 8);
-	x_mem(j, 0, false, 0x8f, 0, VM, AT(native_sp), false); /* pop */
-	x_pop(j, RSI);
-	for (i = 5; i >= 0; i--)
-		x_pop(j, host[i]);
-	x_ret(j);
+	stub_tail(x, true);
 
 	/* However deep in calls: back to the stub's frame. */
 	skep_jit_place(j, x->fail);
 	x_load(j, true, RSP, VM, AT(native_sp));
 	x_const(j, RAX, 1);
 	x_jmp(j, leave);
-	enter_stub(x, done);
+	enter_stub(x);
 }
 
 static const uint8_t volatile_regs[] = {RAX, RDI, RSI, RDX, RCX, R8};

@@ -213,7 +213,7 @@
 		return SKEP_VM_DONE; \
 	} \
 	start = i = skep_vm_pop(vm, r); \
-	if (SKEP_UNLIKELY(vm->prog->trusted == CHECKED)) \
+	if (SKEP_UNLIKELY(vm->prog->checked != CHECKED)) \
 		goto change; \
 	goto *labels[i->op];
 
@@ -262,7 +262,7 @@ L_TAIL_CALL:
 		goto failed;
 	left = vm->left;
 	i = start;
-	if (SKEP_UNLIKELY(vm->prog->trusted == CHECKED || vm->prog->native))
+	if (SKEP_UNLIKELY(vm->prog->checked != CHECKED || vm->prog->native))
 		goto change;
 	goto *labels[i->op];
 

@@ -293,6 +293,14 @@ static int take_maps(struct skep_vm_prog *prog, const struct skep_vm_prog_opts *
 	return 0;
 }
 
+static void set_budget(struct skep_vm_prog *prog, uint64_t budget)
+{
+	uint64_t first = budget < SKEP_VM_SLICE ? budget : SKEP_VM_SLICE;
+
+	prog->first = (int64_t)first;
+	prog->rest = budget - first;
+}
+
 SKEP_DEFINE_CLEANUP(prog, struct skep_vm_prog, skep_vm_prog_put)
 
 int skep_vm_prog_create(struct skep_vm_prog **result, const struct bpf_insn *insns, uint32_t nr,
@@ -316,8 +324,9 @@ int skep_vm_prog_create(struct skep_vm_prog **result, const struct bpf_insn *ins
 	prog->type = opts->type;
 	prog->attach_type = opts->attach_type;
 	prog->gpl = opts->gpl;
-	prog->trusted = opts->trusted;
-	prog->budget = opts->budget;
+	prog->checked = !opts->trusted;
+	prog->counted = prog->checked || opts->budget;
+	set_budget(prog, opts->budget ? opts->budget : UINT64_MAX);
 	ret = take_maps(prog, opts, err);
 	if (ret < 0)
 		return ret;

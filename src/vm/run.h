@@ -72,8 +72,9 @@ struct skep_vm_prog {
 	_Atomic int refs;
 	char name[64];
 	uint32_t type, attach_type;
-	bool gpl, trusted;
-	uint64_t budget;
+	bool gpl, checked, counted; /* what its runs are: see struct skep_vm */
+	int64_t first; /* of its budget: what a run may execute until it looks up, */
+	uint64_t rest; /* and after that */
 	struct skep_map **maps; /* counted references */
 	uint32_t nr_maps;
 	uint32_t nr; /* slots */

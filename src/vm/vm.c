@@ -13,6 +13,13 @@
 
 #include "vm/run.h"
 
+/* The frame at vm->depth becomes the current one. */
+static void set_stack(struct skep_vm *vm)
+{
+	vm->span = (uint64_t)(vm->depth + 1) * SKEP_VM_STACK;
+	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
+}
+
 int skep_vm_create(struct skep_vm **vm, struct skep_err *err)
 {
 	struct timespec now;
@@ -21,6 +28,7 @@ int skep_vm_create(struct skep_vm **vm, struct skep_err *err)
 	if (!*vm)
 		return skep_fail_nomem(err);
 	clock_gettime(CLOCK_MONOTONIC, &now);
+	set_stack(*vm);
 	(*vm)->random = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)*vm;
 	return 0;
 }
@@ -74,23 +82,16 @@ uint64_t skep_vm_stop(struct skep_vm *vm, enum skep_tag tag, const char *fmt, ..
 void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 {
 	vm->prog = prog;
-	vm->checked = !prog->trusted;
-	vm->counted = vm->checked || prog->budget;
+	vm->checked = prog->checked;
+	vm->counted = prog->counted;
 	if (vm->checked) /* nobody else remembers */
 		skep_vm_moved(vm);
 }
 
-/* The frame at vm->depth becomes the current one. */
-static void set_stack(struct skep_vm *vm)
+/* The frame at @depth, which is the current one, begins. */
+static inline void open_frame(struct skep_vm *vm, unsigned int depth)
 {
-	vm->span = (uint64_t)(vm->depth + 1) * SKEP_VM_STACK;
-	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
-}
-
-static void open_frame(struct skep_vm *vm)
-{
-	set_stack(vm);
-	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
+	vm->frames[depth].may_goto = SKEP_VM_MAY_GOTO;
 	if (vm->checked) {
 		size_t len = SKEP_VM_STACK;
 
@@ -116,7 +117,8 @@ bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[
 	memcpy(frame->saved, &r[6], sizeof(frame->saved));
 	if (vm->prog->is_func[func - vm->prog->insns] & SKEP_VM_FRAMELESS)
 		return true;
-	open_frame(vm);
+	set_stack(vm);
+	open_frame(vm, vm->depth);
 	r[10] = vm->lo + SKEP_VM_STACK;
 	return true;
 }
@@ -171,24 +173,19 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 	return prog;
 }
 
-static inline bool next_slice(struct skep_vm *vm)
+bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
 {
 	uint64_t slice = vm->rest < SKEP_VM_SLICE ? vm->rest : SKEP_VM_SLICE;
 
-	vm->rest -= slice;
-	vm->left += (int64_t)slice;
-	return vm->left >= 0;
-}
-
-bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
-{
 	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)) {
 		atomic_store_explicit(&vm->stop, 0, memory_order_relaxed);
 		skep_vm_fail(vm, pc, SKEP_E_RUN_STOPPED, ECANCELED,
 			     "the run of the program '%s' was interrupted", vm->prog->name);
 		return false;
 	}
-	if (next_slice(vm))
+	vm->rest -= slice;
+	vm->left += (int64_t)slice;
+	if (vm->left >= 0)
 		return true;
 	skep_vm_fail(vm, pc, SKEP_E_RUN_LIMIT, ELOOP,
 		     "the instruction budget of the program '%s' is used up", vm->prog->name);
@@ -204,7 +201,7 @@ static skep_vm_runner *runner(const struct skep_vm_prog *prog)
 {
 	if (prog->native)
 		return prog->native->run;
-	return prog->trusted ? skep_vm_interp_trusted : skep_vm_interp_checked;
+	return prog->checked ? skep_vm_interp_checked : skep_vm_interp_trusted;
 }
 
 /* Runs from @pc until frame @base exits. */
@@ -245,14 +242,27 @@ static void let_all_go(struct skep_vm *vm)
 	for (i = 0; i < vm->tails.len; i++)
 		skep_vm_prog_put(vm->tails.data[i]);
 	vm->held.len = vm->tails.len = 0;
+	vm->tail_calls = 0;
 }
 
-static inline void finish(struct skep_vm *vm)
+/* Between two runs nothing has failed and the entry's frame is the current one. */
+static void rewind_all(struct skep_vm *vm)
+{
+	vm->failed = 0;
+	vm->depth = 0;
+	set_stack(vm);
+}
+
+/* @ret: 0, or -errno: the run has failed, wherever it was. */
+static inline int finish(struct skep_vm *vm, int ret)
 {
 	if (vm->held.len | vm->tails.len)
 		let_all_go(vm);
+	if (ret < 0)
+		rewind_all(vm);
 	vm->run = NULL;
 	vm->prog = NULL;
+	return ret;
 }
 
 static int interpret(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result)
@@ -274,7 +284,7 @@ static int interpret(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t
 int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *result,
 		struct skep_err *err)
 {
-	int ret;
+	const struct skep_vm_prog *prog = run->prog;
 
 	*result = 0;
 	if (vm->run)
@@ -282,19 +292,14 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 				 "this machine already runs the program '%s'", vm->prog->name);
 	vm->run = run;
 	vm->err = err;
-	vm->failed = 0;
 	vm->cpu = run->env ? run->env->cpu : 0;
-	vm->depth = vm->tail_calls = 0;
-	vm->rest = run->prog->budget ? run->prog->budget : UINT64_MAX;
-	vm->left = 0;
-	skep_vm_enter(vm, run->prog);
-	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)
-		    ? !skep_vm_refill(vm, run->prog->insns)
-		    : !next_slice(vm)) {
-		finish(vm);
-		return -vm->failed;
-	}
-	open_frame(vm);
+	vm->left = prog->first;
+	vm->rest = prog->rest;
+	skep_vm_enter(vm, prog);
+	if (atomic_load_explicit(&vm->stop, memory_order_relaxed) &&
+	    !skep_vm_refill(vm, prog->insns))
+		return finish(vm, -vm->failed);
+	open_frame(vm, 0);
 	/* What most programs touch first. */
 	if (vm->checked && run->ctx_len >= sizeof(uint64_t)) {
 		struct skep_vm_span ctx = {(uintptr_t)run->ctx, run->ctx_len};
@@ -303,13 +308,11 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 		if (run->ctx_write)
 			vm->hit[1] = ctx;
 	}
-	if (run->prog->native)
-		ret = run->prog->native->enter(vm, result, run->ctx, run->ctx_len) ? -vm->failed
-										   : 0;
-	else
-		ret = interpret(vm, run, result);
-	finish(vm);
-	return ret;
+	if (!prog->native)
+		return finish(vm, interpret(vm, run, result));
+	if (prog->native->enter(vm, result, run->ctx, run->ctx_len))
+		return finish(vm, -vm->failed);
+	return finish(vm, 0);
 }
 
 int skep_vm_call(struct skep_vm *vm, uint64_t addr, const uint64_t args[5], uint64_t *result)

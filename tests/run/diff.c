@@ -258,7 +258,7 @@ static void jit(struct state *s, struct skep_vm_prog *prog, unsigned int passes,
 	char who[64];
 
 	opts.blind = gen_random(&s->g) >> 33 & 1;
-	snprintf(who, sizeof(who), "jit %s%s passes %x", prog->trusted ? "trusted" : "checked",
+	snprintf(who, sizeof(who), "jit %s%s passes %x", prog->checked ? "checked" : "trusted",
 		 opts.blind ? " blinded" : "", passes);
 	if (skep_jit_compile(prog, &opts, &err) < 0) {
 		s->failures++;
