@@ -314,7 +314,7 @@ static bool register_faults(const struct skep_jit *j, struct code *code,
 		return false;
 	for (b = 0; b < nr; b++)
 		for (i = blocks[b].start; i < blocks[b].end; i++)
-			at[n++] = (struct skep_fault_at){j->label_at[i], i};
+			at[n++] = (struct skep_fault_at){j->label_at[i], skep_jit_access_at(j, i)};
 	code->fault = (struct skep_fault_code){
 		.start = (uintptr_t)code->pages,
 		.end = (uintptr_t)code->pages + code->len,

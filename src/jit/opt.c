@@ -57,6 +57,8 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_GET] = SKEP_JIT_OTHER,
 	[SKEP_JIT_CONST] = SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
+	[SKEP_JIT_OPERAND] = SKEP_JIT_OTHER,
+	[SKEP_JIT_CHECK] = SKEP_JIT_OTHER,
 };
 
 static uint16_t bit(unsigned int reg)
@@ -78,17 +80,23 @@ static struct skep_jit_effect call_effect(const struct skep_jit *j, const struct
 	return e;
 }
 
-static struct skep_jit_effect access_effect(const struct skep_vm_insn *in,
-					    const struct skep_insn_info *row)
+static struct skep_jit_effect address_effect(uint8_t base, unsigned int index)
 {
-	unsigned int index = skep_jit_index(in);
-	bool load = skep_jit_is_load(row->kind);
 	struct skep_jit_effect e = {0};
 
 	if (!(index & SKEP_JIT_NO_BASE))
-		e.use |= bit(load ? in->src : in->dst);
+		e.use |= bit(base);
 	if (index & SKEP_JIT_INDEX)
 		e.use |= bit((index & SKEP_JIT_INDEX) - 1);
+	return e;
+}
+
+static struct skep_jit_effect access_effect(const struct skep_vm_insn *in,
+					    const struct skep_insn_info *row)
+{
+	bool load = skep_jit_is_load(row->kind);
+	struct skep_jit_effect e = address_effect(load ? in->src : in->dst, skep_jit_index(in));
+
 	if (row->kind == SKEP_KIND_STX)
 		e.use |= bit(in->src);
 	if (load)
@@ -123,6 +131,12 @@ struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
 	case SKEP_JIT_LOOKUP_ROW:
 		return (struct skep_jit_effect){.use = bit(BPF_REG_2),
 						.def = j->checked ? 1 : ARGS | 1};
+	case SKEP_JIT_OPERAND:
+		e = address_effect(in->src, (unsigned int)in->imm);
+		e.use |= bit(in->dst);
+		e.def = bit(in->dst);
+		return e;
+	case SKEP_JIT_CHECK: return address_effect(in->src, (unsigned int)in->imm);
 	case SKEP_JIT_GET: return (struct skep_jit_effect){.def = j->checked ? 1 : ARGS | 1};
 	default: return (struct skep_jit_effect){.use = ALL_REGS};
 	}
@@ -387,6 +401,8 @@ static int drop_all(struct skep_jit *j)
 		find_live(j, j->passes & SKEP_JIT_PASS_DEAD);
 	if (j->passes & SKEP_JIT_PASS_ADDRESS)
 		skep_jit_scale(j);
+	if (j->passes & SKEP_JIT_PASS_OPERAND)
+		skep_jit_operands(j);
 	return 0;
 }
 

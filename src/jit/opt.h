@@ -23,6 +23,9 @@ enum skep_jit_op {
 	SKEP_JIT_GET, /* r0 = what the helper at imm gives, inline */
 	SKEP_JIT_CONST, /* dst = imm, all 64 bits */
 	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
+	/* A load or store's address; imm: its index, and what follows. */
+	SKEP_JIT_OPERAND, /* dst = dst op what is there */
+	SKEP_JIT_CHECK, /* what is left of the load: its check */
 	SKEP_JIT_OP_MAX,
 };
 
@@ -34,6 +37,10 @@ enum skep_jit_op {
 #define SKEP_JIT_INDEX	  0x0f /* register number + 1; 0: none */
 #define SKEP_JIT_SCALE(s) ((unsigned int)(s) << 4)
 #define SKEP_JIT_NO_BASE  0x40
+/* Beside the index: the row whose operation, or width, it is; how far ahead the check stands. */
+#define SKEP_JIT_FOR(op)  ((int64_t)(op) << 8)
+#define SKEP_JIT_BACK(n)  ((int64_t)(n) << 32)
+#define SKEP_JIT_OP(in)	  ((unsigned int)((in)->imm >> 8 & 0xffff))
 
 #define SKEP_JIT_ALL_REGS 0x7ff
 #define SKEP_JIT_ARGS	  0x3e /* r1 to r5 */
@@ -67,6 +74,15 @@ void skep_jit_scale(struct skep_jit *j);
 
 /* stack.c: stores to the frame that nothing reads.  0, or -1: out of memory. */
 int skep_jit_stack(struct skep_jit *j);
+
+/* operand.c: loads into the instructions that use them. */
+void skep_jit_operands(struct skep_jit *j);
+
+/* The slot of the access that slot @i makes. */
+static inline uint32_t skep_jit_access_at(const struct skep_jit *j, uint32_t i)
+{
+	return j->ir[i].op == SKEP_JIT_OPERAND ? i - (uint32_t)(j->ir[i].imm >> 32) : i;
+}
 
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);
@@ -123,7 +139,7 @@ static inline uint16_t skep_jit_live_out(const struct skep_jit *j, const uint16_
 /* The index of the address of @in, a load or store. */
 static inline unsigned int skep_jit_index(const struct skep_vm_insn *in)
 {
-	return skep_jit_kind(in) == SKEP_KIND_ST ? in->src : (unsigned int)in->imm;
+	return skep_jit_kind(in) == SKEP_KIND_ST ? in->src : (unsigned int)in->imm & 0xff;
 }
 
 static inline struct skep_jit_effect skep_jit_effect(const struct skep_jit *j,
@@ -151,13 +167,21 @@ static inline bool skep_jit_is_store(uint8_t kind)
 	return kind == SKEP_KIND_ST || kind == SKEP_KIND_STX;
 }
 
-/* True for a load or store through r10 within the frame, which needs no check. */
+/* True if the address of @in, an access of @width bits by @base, needs no check: it is the frame's. */
+static inline bool skep_jit_is_frame_access(const struct skep_vm_insn *in, uint8_t base,
+					    unsigned int width)
+{
+	return base == BPF_REG_10 && !skep_jit_index(in) && in->off >= -SKEP_VM_STACK &&
+	       (int64_t)in->off + width / 8 <= 0;
+}
+
+/* The same for a load or store. */
 static inline bool skep_jit_in_frame(const struct skep_vm_insn *in)
 {
-	uint8_t base = skep_jit_is_load(skep_jit_kind(in)) ? in->src : in->dst;
+	bool load = skep_jit_is_load(skep_jit_kind(in));
 
-	return base == BPF_REG_10 && !skep_jit_index(in) && in->off >= -SKEP_VM_STACK &&
-	       (int64_t)in->off + skep_insn_table[in->op].width / 8 <= 0;
+	return skep_jit_is_frame_access(in, load ? in->src : in->dst,
+					skep_insn_table[in->op].width);
 }
 
 #endif

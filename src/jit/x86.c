@@ -488,6 +488,31 @@ ROW(LDSX8, load(x, in, width, true, 0x0fbe))
 ROW(LDSX16, load(x, in, width, true, 0x0fbf))
 ROW(LDSX32, load(x, in, width, true, 0x63))
 
+/* What operand.c makes of a load and its use: the check, then the operation. */
+FN(check)
+{
+	const struct skep_insn_info *row = &skep_insn_table[SKEP_JIT_OP(in)];
+	struct x_addr a = address(in, in->src);
+
+	if (!skep_jit_is_frame_access(in, in->src, row->width))
+		check_at(x, &a, row->width, false);
+}
+
+FN(operand)
+{
+	static const uint16_t ops[16] = {
+		[BPF_ADD >> 4] = 0x03, [BPF_SUB >> 4] = 0x2b, [BPF_OR >> 4] = 0x0b,
+		[BPF_AND >> 4] = 0x23, [BPF_XOR >> 4] = 0x33, [BPF_MUL >> 4] = 0x0faf,
+	};
+	const struct skep_insn_info *row = &skep_insn_table[SKEP_JIT_OP(in)];
+	struct x_addr a = address(in, in->src);
+	unsigned int op = row->code >> 4;
+
+	x_mem_at(x->j, 0, row->width == 64, ops[op], DST, &a, false);
+	if (op != BPF_MUL >> 4)
+		leave_flags(x, DST, row->width == 64);
+}
+
 static void store(struct x86 *x, const struct x_addr *a, int reg, uint32_t width)
 {
 	x_mem_at(x->j, width == 16 ? 0x66 : 0, W, width == 8 ? 0x88 : 0x89, reg, a, width == 8);

@@ -33,6 +33,8 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_GET] = skep_x86_get,
 	[SKEP_JIT_CONST] = skep_x86_LDDW,
 	[SKEP_JIT_LOOP] = skep_x86_loop,
+	[SKEP_JIT_OPERAND] = skep_x86_operand,
+	[SKEP_JIT_CHECK] = skep_x86_check,
 };
 
 const char *skep_jit_arch(void)

@@ -13,10 +13,10 @@
 
 #include "vm/run.h"
 
-/* The frame at vm->depth becomes the current one. */
-static void set_stack(struct skep_vm *vm)
+/* The frame at @depth becomes the current one. */
+static inline void set_stack(struct skep_vm *vm, unsigned int depth)
 {
-	vm->span = (uint64_t)(vm->depth + 1) * SKEP_VM_STACK;
+	vm->span = (uint64_t)(depth + 1) * SKEP_VM_STACK;
 	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
 }
 
@@ -28,7 +28,6 @@ int skep_vm_create(struct skep_vm **vm, struct skep_err *err)
 	if (!*vm)
 		return skep_fail_nomem(err);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	set_stack(*vm);
 	(*vm)->random = (uint64_t)now.tv_nsec << 32 ^ (uint64_t)now.tv_sec ^ (uintptr_t)*vm;
 	return 0;
 }
@@ -88,9 +87,10 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 		skep_vm_moved(vm);
 }
 
-/* The frame at @depth, which is the current one, begins. */
+/* The frame at @depth, which is vm->depth, begins. */
 static inline void open_frame(struct skep_vm *vm, unsigned int depth)
 {
+	set_stack(vm, depth);
 	vm->frames[depth].may_goto = SKEP_VM_MAY_GOTO;
 	if (vm->checked) {
 		size_t len = SKEP_VM_STACK;
@@ -117,7 +117,6 @@ bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[
 	memcpy(frame->saved, &r[6], sizeof(frame->saved));
 	if (vm->prog->is_func[func - vm->prog->insns] & SKEP_VM_FRAMELESS)
 		return true;
-	set_stack(vm);
 	open_frame(vm, vm->depth);
 	r[10] = vm->lo + SKEP_VM_STACK;
 	return true;
@@ -127,7 +126,7 @@ const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11])
 {
 	struct skep_vm_frame *frame = &vm->frames[vm->depth--];
 
-	set_stack(vm);
+	set_stack(vm, vm->depth);
 	memcpy(&r[6], frame->saved, sizeof(frame->saved));
 	if (frame->prog != vm->prog)
 		skep_vm_enter(vm, frame->prog);
@@ -245,21 +244,18 @@ static void let_all_go(struct skep_vm *vm)
 	vm->tail_calls = 0;
 }
 
-/* Between two runs nothing has failed and the entry's frame is the current one. */
-static void rewind_all(struct skep_vm *vm)
-{
-	vm->failed = 0;
-	vm->depth = 0;
-	set_stack(vm);
-}
-
-/* @ret: 0, or -errno: the run has failed, wherever it was. */
+/*
+ * Between two runs nothing has failed, and depth is 0.
+ * @ret: 0, or -errno: the run has failed, wherever it was.
+ */
 static inline int finish(struct skep_vm *vm, int ret)
 {
 	if (vm->held.len | vm->tails.len)
 		let_all_go(vm);
-	if (ret < 0)
-		rewind_all(vm);
+	if (ret < 0) {
+		vm->failed = 0;
+		vm->depth = 0;
+	}
 	vm->run = NULL;
 	vm->prog = NULL;
 	return ret;
