@@ -543,7 +543,7 @@ static const struct test tests[] = {
 	{"neighbours that are used at once",
 	 SKEP_JIT_PASS_OPERAND | SKEP_JIT_PASS_GROUP,
 	 true,
-	 SHORTER,
+	 OTHER,
 	 {LOAD(BPF_DW, 0, 1, 8), LOAD(BPF_DW, 2, 1, 40), ALU64(BPF_ADD, 0, 2),
 	  LOAD(BPF_DW, 2, 1, 64), ALU64_K(BPF_MUL, 0, 3), ALU64(BPF_ADD, 0, 2), EXIT}},
 	{"look-up with a bad key",
