@@ -84,7 +84,9 @@ struct skep_jit {
 	uint16_t named; /* bits of the registers that it names */
 	uint16_t *live; /* by slot, if has_live: see skep_jit_live() */
 	bool has_live;
-	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
+	/* By slot: 1: something may jump here; 2: from behind; 4: in a loop; 8, if headers: at its start */
+	uint8_t *leader;
+	bool headers; /* the starts of loops are known */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
 	 * look-up's map and key are.

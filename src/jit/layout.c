@@ -181,11 +181,14 @@ static void visit(struct layout *l, uint32_t root)
 
 static void find_loops(struct layout *l)
 {
-	uint32_t b;
+	uint32_t b, i;
 
 	for (b = 0; b < l->nr; b++)
 		if (b == 0 || l->j->prog->is_func[l->block[b].start])
 			visit(l, b);
+	for (i = 0; i < l->nr_loops; i++)
+		l->j->leader[l->block[l->loops[i].header].start] |= 8;
+	l->j->headers = true;
 	qsort(l->loops, l->nr_loops, sizeof(l->loops[0]), smaller);
 }
 

@@ -132,12 +132,17 @@ static void move_frame(struct x86 *x, uint8_t down, uint8_t up, uint8_t what)
 	x_mem_imm(x->j, true, up, VM, AT(span), SKEP_VM_STACK);
 }
 
+/* There must be a frame left for a function. */
+static void check_depth(struct x86 *x)
+{
+	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
+	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
+}
+
 /* @what is known of the function that is called: of enum SKEP_VM_FUNC and its like. */
 static void before_call(struct x86 *x, uint8_t what)
 {
 	skep_x86_charge(x, SKEP_VM_CALL_COST(x->j->prog->nr));
-	x_mem_imm(x->j, false, X_CMP, VM, AT(depth), SKEP_VM_FRAMES - 1);
-	x_jcc(x->j, CC_AE, skep_x86_cold(x, COLD_DEPTH, 0, false, NULL));
 	move_frame(x, X_SUB, X_ADD, what);
 	if (x->j->may_goto && !(what & SKEP_VM_LEAF)) {
 		skep_x86_frame_address(x);
@@ -170,6 +175,7 @@ FN(CALL_PC)
 {
 	uint8_t what = x->j->prog->is_func[target(x, in)];
 
+	check_depth(x);
 	before_call(x, what);
 	x_call(x->j, skep_x86_entry(x, target(x, in)));
 	after_call(x, what);
@@ -191,6 +197,7 @@ FN(CALLX)
 	x_load(j, true, RAX, RSP, 40);
 	x_store(j, true, RSP, 40, R11);
 	reload_args(x);
+	check_depth(x);
 	before_call(x, 0);
 	x_mem(j, 0, false, 0xff, 2, RSP, 40, false); /* call [rsp + 40] */
 	after_call(x, 0);
@@ -308,15 +315,21 @@ FN(lookup)
 }
 
 #define LOOPS (1 << 23) /* BPF_MAX_LOOPS */
-#define COUNT 40 /* of the call area: what reload_args() leaves alone */
+#define KEPT  40 /* of the call area: what reload_args() leaves alone */
+#define COUNT RBX /* how often the callback has run, if it cannot see that; else KEPT is */
 
-/* The callback of bpf_loop() sees r6 to r9 as 0: keeps the caller's, or brings them back. */
+/*
+ * Without proof the callback of bpf_loop() may look at r6 to r9, which are 0
+ * for it: keeps the caller's below the call area, or brings them back.
+ */
 static void loop_registers(struct x86 *x, bool keep)
 {
 	int i;
 
-	if (!x->j->checked)
+	if (!x->j->checked) {
+		x_mem(x->j, 0, true, keep ? 0x89 : 0x8b, COUNT, RSP, KEPT, false);
 		return;
+	}
 	if (keep)
 		x_imm(x->j, true, X_SUB, RSP, 32);
 	for (i = 0; i < 4; i++)
@@ -325,15 +338,52 @@ static void loop_registers(struct x86 *x, bool keep)
 		x_imm(x->j, true, X_ADD, RSP, 32);
 }
 
+/* One call of the callback at slot @func; rax: what it returns.  @area: from rsp to the call area. */
+static void loop_call(struct x86 *x, uint32_t func, int32_t area)
+{
+	struct skep_jit *j = x->j;
+	uint8_t what = j->prog->is_func[func];
+	int i;
+
+	before_call(x, what);
+	if (j->checked)
+		x_load(j, false, map[1], RSP, area + KEPT);
+	else
+		x_mov(j, false, map[1], COUNT);
+	x_load(j, true, map[2], RSP, area + 16);
+	for (i = 0; i < 10 && j->checked; i++)
+		if (i != 1 && i != 2)
+			x_const(j, map[i], 0);
+	x_call(j, skep_x86_entry(x, func));
+	after_call(x, what);
+}
+
+/* Counts one more, goes to @done if rax is not 0, and leaves there how many in rax. */
+static void loop_count(struct x86 *x, uint32_t again, uint32_t done, int32_t area)
+{
+	struct skep_jit *j = x->j;
+
+	if (j->checked)
+		x_mem_imm(j, true, X_ADD, RSP, area + KEPT, 1);
+	else
+		x_imm(j, false, X_ADD, COUNT, 1);
+	x_rr(j, true, X_TEST, RAX, RAX);
+	if (j->checked)
+		x_load(j, true, RAX, RSP, area + KEPT);
+	else
+		x_mov(j, true, RAX, COUNT);
+	x_jcc(j, CC_NE, done);
+	x_mem(j, 0, false, 0x3b, RAX, RSP, area, false);
+	x_jcc(j, CC_B, again);
+}
+
 /* bpf_loop(r1 times, the function at slot imm, r3, flags r4): calls it without the helper. */
 FN(loop)
 {
 	struct skep_jit *j = x->j;
 	uint32_t flags = skep_jit_label(j), many = skep_jit_label(j), end = skep_jit_label(j);
 	uint32_t again = skep_jit_label(j), done = skep_jit_label(j);
-	uint8_t what = j->prog->is_func[in->imm];
 	int32_t area = j->checked ? 32 : 0;
-	int i;
 
 	spill_args(x, j->checked ? 5 : 3);
 	skep_x86_charge(x, 1);
@@ -341,26 +391,18 @@ FN(loop)
 	x_jcc(j, CC_NE, flags);
 	x_imm(j, false, X_CMP, map[1], LOOPS);
 	x_jcc(j, CC_A, many);
-	x_mem_imm(j, true, X_AND, RSP, COUNT, 0);
 	x_const(j, RAX, 0);
 	x_rr(j, false, X_TEST, map[1], map[1]);
 	x_jcc(j, CC_E, end);
+	check_depth(x);
 	loop_registers(x, true);
+	if (j->checked)
+		x_mem_imm(j, true, X_AND, RSP, area + KEPT, 0);
+	else
+		x_const(j, COUNT, 0);
 	skep_jit_place(j, again);
-	before_call(x, what);
-	x_load(j, false, map[1], RSP, area + COUNT);
-	x_load(j, true, map[2], RSP, area + 16);
-	for (i = 0; i < 10 && j->checked; i++)
-		if (i != 1 && i != 2)
-			x_const(j, map[i], 0);
-	x_call(j, skep_x86_entry(x, (uint32_t)in->imm));
-	after_call(x, what);
-	x_mem_imm(j, true, X_ADD, RSP, area + COUNT, 1);
-	x_rr(j, true, X_TEST, RAX, RAX);
-	x_load(j, true, RAX, RSP, area + COUNT);
-	x_jcc(j, CC_NE, done);
-	x_mem(j, 0, false, 0x3b, RAX, RSP, area, false);
-	x_jcc(j, CC_B, again);
+	loop_call(x, (uint32_t)in->imm, area);
+	loop_count(x, again, done, area);
 	skep_jit_place(j, done);
 	loop_registers(x, false);
 	x_jmp(j, end);

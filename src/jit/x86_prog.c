@@ -354,7 +354,7 @@ static void emit_one(struct x86 *x)
  */
 static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 {
-	return (j->leader[slot] & 2) || ((j->leader[slot] & 4) && !falls);
+	return (j->leader[slot] & (j->headers ? 8 : 2)) || ((j->leader[slot] & 4) && !falls);
 }
 
 /* The jump at the current slot and what it would jump over: that in r11, then a cmov. */
