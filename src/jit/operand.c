@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Loads that one arithmetic instruction uses, and nobody else: the processor
- * takes the second operand from memory itself.
+ * Arithmetic with memory, which the processor does itself: loads that one
+ * instruction uses as its second operand, and nobody else; and loads of what is
+ * changed by one instruction, stored where it was, and not used any more.
  *
- * The check of an access, where there is one, stays where the load was, and so
- * does what is said of it when it fails.  Between the load and its use nothing
- * may write memory, change the address, or part; within a block.
+ * The check of an access, where there is one, stays where the load was.  Between
+ * a load and its use nothing may write memory, change the address, or part;
+ * within a block.
  */
 #include "jit/opt.h"
 
 #define FAR 16 /* slots between a load and its use */
 
-/* True if @in has a machine instruction that takes its second operand from memory. */
-static bool takes_memory(const struct skep_vm_insn *in)
+/* True if @in has a machine instruction whose second operand, or first, is in memory. */
+static bool takes_memory(const struct skep_vm_insn *in, bool first)
 {
-	switch (in->op) {
-	case SKEP_OP_ADD64_X:
-	case SKEP_OP_ADD32_X:
-	case SKEP_OP_SUB64_X:
-	case SKEP_OP_SUB32_X:
-	case SKEP_OP_OR64_X:
-	case SKEP_OP_OR32_X:
-	case SKEP_OP_AND64_X:
-	case SKEP_OP_AND32_X:
-	case SKEP_OP_XOR64_X:
-	case SKEP_OP_XOR32_X:
-	case SKEP_OP_MUL64_X:
-	case SKEP_OP_MUL32_X: return true;
+	if (skep_jit_kind(in) != SKEP_KIND_ALU)
+		return false;
+	switch (skep_insn_table[in->op].code & 0xf0) {
+	case BPF_ADD:
+	case BPF_SUB:
+	case BPF_OR:
+	case BPF_AND:
+	case BPF_XOR: break;
+	case BPF_MUL:
+		if (!first)
+			break;
+		return false;
 	default: return false;
 	}
+	return first || skep_insn_table[in->op].src == SKEP_F_READ;
 }
 
 /* Nothing but registers changes, and control goes on. */
@@ -59,7 +60,7 @@ static uint32_t only_use(const struct skep_jit *j, const uint16_t *live, uint32_
 		if (e.use & reg) {
 			bool wide = skep_insn_table[load->op].width >= skep_insn_table[in->op].width;
 
-			return takes_memory(in) && in->src == load->dst && in->dst != load->dst &&
+			return takes_memory(in, false) && in->src == load->dst && in->dst != load->dst &&
 					       wide && !(skep_jit_live_out(j, live, n) & reg)
 				       ? n
 				       : 0;
@@ -82,16 +83,89 @@ static void fold(struct skep_jit *j, uint32_t i, uint32_t use)
 	load->op = SKEP_JIT_CHECK;
 }
 
+/* True if @in stores what the load @load was of, changed, where it was. */
+static bool stores_back(const struct skep_vm_insn *load, const struct skep_vm_insn *in)
+{
+	return skep_jit_kind(in) == SKEP_KIND_STX && in->src == load->dst &&
+	       in->dst == load->src && in->off == load->off &&
+	       skep_jit_index(in) == skep_jit_index(load) &&
+	       skep_insn_table[in->op].width == skep_insn_table[load->op].width;
+}
+
+/* True if @in can change memory that @load was of; with a constant that the store has room for. */
+static bool changes(const struct skep_jit *j, const struct skep_vm_insn *load,
+		    const struct skep_vm_insn *in)
+{
+	uint32_t width = skep_insn_table[load->op].width;
+
+	if (!takes_memory(in, true) || in->dst != load->dst ||
+	    width > skep_insn_table[in->op].width)
+		return false;
+	if (skep_insn_table[in->op].src == SKEP_F_READ)
+		return in->src != load->dst;
+	return !j->blind && (width >= 32 || in->imm == (int8_t)in->imm);
+}
+
+/* The slot of the store that ends a change of what is loaded at @i, *@how: what it is; 0: none. */
+static uint32_t change(const struct skep_jit *j, const uint16_t *live, uint32_t i, uint32_t *how)
+{
+	const struct skep_vm_insn *load = &j->ir[i], *in;
+	uint16_t reg = (uint16_t)(1u << load->dst), fixed = skep_jit_effect(j, load).use;
+	uint32_t n;
+
+	*how = 0;
+	if (fixed & reg)
+		return 0;
+	for (n = i + 1; n < j->prog->nr && n - i <= FAR && !j->leader[n]; n++) {
+		struct skep_jit_effect e;
+
+		in = &j->ir[n];
+		if (*how && stores_back(load, in))
+			return skep_jit_live_out(j, live, n) & reg ? 0 : n;
+		if (!is_quiet(j, in))
+			return 0;
+		e = skep_jit_effect(j, in);
+		if (e.def & fixed)
+			return 0;
+		if (!((e.use | e.def) & reg))
+			continue;
+		if (*how || !changes(j, load, in))
+			return 0;
+		*how = n;
+		if (skep_insn_table[in->op].src == SKEP_F_READ)
+			fixed |= (uint16_t)(1u << in->src);
+	}
+	return 0;
+}
+
+static void fold_change(struct skep_jit *j, uint32_t i, uint32_t how, uint32_t store)
+{
+	struct skep_vm_insn *load = &j->ir[i], *in = &j->ir[how], *out = &j->ir[store];
+
+	out->imm |= SKEP_JIT_FOR(in->op) | SKEP_JIT_WIDTH(skep_insn_table[out->op].width) |
+		    (int64_t)((uint64_t)in->imm << 32);
+	out->op = SKEP_JIT_CHANGE;
+	out->src = in->src;
+	in->op = SKEP_JIT_NOP;
+	load->imm |= SKEP_JIT_FOR(load->op);
+	load->op = SKEP_JIT_CHECK;
+}
+
 void skep_jit_operands(struct skep_jit *j)
 {
 	const uint16_t *live = skep_jit_live(j);
-	uint32_t i, use;
+	uint32_t i, use, how;
 
 	for (i = 0; i < j->prog->nr; i++) {
-		if (j->ir[i].op != SKEP_OP_LDX64 && j->ir[i].op != SKEP_OP_LDX32)
+		if (skep_jit_kind(&j->ir[i]) != SKEP_KIND_LDX)
 			continue;
 		use = only_use(j, live, i);
-		if (use)
+		if (use) {
 			fold(j, i, use);
+			continue;
+		}
+		use = change(j, live, i, &how);
+		if (use)
+			fold_change(j, i, how, use);
 	}
 }

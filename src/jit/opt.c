@@ -59,6 +59,7 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
 	[SKEP_JIT_OPERAND] = SKEP_JIT_OTHER,
 	[SKEP_JIT_CHECK] = SKEP_JIT_OTHER,
+	[SKEP_JIT_CHANGE] = SKEP_JIT_OTHER,
 };
 
 static uint16_t bit(unsigned int reg)
@@ -135,6 +136,11 @@ struct skep_jit_effect skep_jit_other_effect(const struct skep_jit *j,
 		e = address_effect(in->src, (unsigned int)in->imm);
 		e.use |= bit(in->dst);
 		e.def = bit(in->dst);
+		return e;
+	case SKEP_JIT_CHANGE:
+		e = address_effect(in->dst, (unsigned int)in->imm);
+		if (skep_insn_table[SKEP_JIT_OP(in)].src == SKEP_F_READ)
+			e.use |= bit(in->src);
 		return e;
 	case SKEP_JIT_CHECK: return address_effect(in->src, (unsigned int)in->imm);
 	case SKEP_JIT_GET: return (struct skep_jit_effect){.def = j->checked ? 1 : ARGS | 1};

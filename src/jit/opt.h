@@ -26,6 +26,7 @@ enum skep_jit_op {
 	/* A load or store's address; imm: its index, and what follows. */
 	SKEP_JIT_OPERAND, /* dst = dst op what is there */
 	SKEP_JIT_CHECK, /* what is left of the load: its check */
+	SKEP_JIT_CHANGE, /* what is at dst = that op src, or op a constant */
 	SKEP_JIT_OP_MAX,
 };
 
@@ -41,6 +42,9 @@ enum skep_jit_op {
 #define SKEP_JIT_FOR(op)  ((int64_t)(op) << 8)
 #define SKEP_JIT_BACK(n)  ((int64_t)(n) << 32)
 #define SKEP_JIT_OP(in)	  ((unsigned int)((in)->imm >> 8 & 0xffff))
+/* Of a change: how much memory, in bits; in the upper half stands its constant. */
+#define SKEP_JIT_WIDTH(n)     ((int64_t)((n) / 8) << 24)
+#define SKEP_JIT_WIDTH_OF(in) ((unsigned int)((in)->imm >> 24 & 15) * 8)
 
 #define SKEP_JIT_ALL_REGS 0x7ff
 #define SKEP_JIT_ARGS	  0x3e /* r1 to r5 */

@@ -498,19 +498,44 @@ FN(check)
 		check_at(x, &a, row->width, false);
 }
 
+/* By a row's code: the operation on memory, with 32 or 64 bits. */
+static const uint8_t memory_ops[16] = {
+	[BPF_ADD >> 4] = X_ADD, [BPF_SUB >> 4] = X_SUB, [BPF_OR >> 4] = X_OR,
+	[BPF_AND >> 4] = X_AND, [BPF_XOR >> 4] = X_XOR,
+};
+
 FN(operand)
 {
-	static const uint16_t ops[16] = {
-		[BPF_ADD >> 4] = 0x03, [BPF_SUB >> 4] = 0x2b, [BPF_OR >> 4] = 0x0b,
-		[BPF_AND >> 4] = 0x23, [BPF_XOR >> 4] = 0x33, [BPF_MUL >> 4] = 0x0faf,
-	};
 	const struct skep_insn_info *row = &skep_insn_table[SKEP_JIT_OP(in)];
 	struct x_addr a = address(in, in->src);
-	unsigned int op = row->code >> 4;
+	uint8_t op = memory_ops[row->code >> 4];
 
-	x_mem_at(x->j, 0, row->width == 64, ops[op], DST, &a, false);
-	if (op != BPF_MUL >> 4)
+	/* With another bit of the operation memory is the second operand. */
+	x_mem_at(x->j, 0, row->width == 64, op ? op | 2u : 0x0faf, DST, &a, false);
+	if (op)
 		leave_flags(x, DST, row->width == 64);
+}
+
+FN(change)
+{
+	const struct skep_insn_info *row = &skep_insn_table[SKEP_JIT_OP(in)];
+	struct x_addr a = address(in, in->dst);
+	unsigned int bits = SKEP_JIT_WIDTH_OF(in);
+	uint8_t op = memory_ops[row->code >> 4], prefix = bits == 16 ? 0x66 : 0;
+	int32_t imm = (int32_t)(in->imm >> 32);
+
+	if (!skep_jit_is_frame_access(in, in->dst, bits))
+		check_at(x, &a, bits, true);
+	if (row->src == SKEP_F_READ) { /* without the lowest bit: bytes */
+		x_mem_at(x->j, prefix, bits == 64, bits == 8 ? op & ~1u : op, SRC, &a, bits == 8);
+		return;
+	}
+	x_mem_at(x->j, prefix, bits == 64, bits == 8 ? 0x80 : fits8(imm) ? 0x83 : 0x81,
+		 op >> 3 & 7, &a, false);
+	if (fits8(imm))
+		skep_jit_byte(x->j, (uint8_t)imm);
+	else
+		skep_jit_u32(x->j, (uint32_t)imm);
 }
 
 static void store(struct x86 *x, const struct x_addr *a, int reg, uint32_t width)

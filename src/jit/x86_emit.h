@@ -65,7 +65,7 @@ typedef void skep_x86_fn(struct x86 *x, const struct skep_vm_insn *in, uint32_t 
 skep_x86_fn skep_x86_tail_call, skep_x86_nop, skep_x86_lea, skep_x86_lea_index, skep_x86_lea32,
 	skep_x86_lea32_index, skep_x86_zext8, skep_x86_zext16, skep_x86_rotate64, skep_x86_rotate32,
 	skep_x86_lookup, skep_x86_lookup_row, skep_x86_get, skep_x86_loop, skep_x86_operand,
-	skep_x86_check;
+	skep_x86_check, skep_x86_change;
 
 /*
  * In programs whose instructions are counted r9 is vm->left, which is only

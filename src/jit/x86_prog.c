@@ -35,6 +35,7 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_LOOP] = skep_x86_loop,
 	[SKEP_JIT_OPERAND] = skep_x86_operand,
 	[SKEP_JIT_CHECK] = skep_x86_check,
+	[SKEP_JIT_CHANGE] = skep_x86_change,
 };
 
 const char *skep_jit_arch(void)
