@@ -229,41 +229,19 @@ BINARY(AND, X_AND)
 BINARY(XOR, X_XOR)
 #undef BINARY
 
-/* dst *= 3, 5 or 9. */
-static void multiply_by_address(struct x86 *x, int dst, bool w, uint32_t by)
-{
-	struct x_addr a = {.base = dst, .index = dst, .scale = __builtin_ctz(by - 1)};
-
-	x_mem_at(x->j, 0, w, 0x8d, dst, &a, false);
-}
-
-/*
- * A multiplication takes three cycles: numbers that a shift and an address, or
- * a shift and an addition make in two are made so.
- */
+/* A multiplication takes three cycles: a shift, or an address of dst and dst scaled, one. */
 static void multiply_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width)
 {
+	struct x_addr a = {.base = DST, .index = DST};
 	int32_t imm = (int32_t)in->imm;
-	unsigned int by = imm > 0 ? (unsigned int)__builtin_ctz((unsigned int)imm) : 0;
-	uint32_t odd = (uint32_t)imm >> by;
 
-	if (imm > 1 && (odd == 1 || odd == 3 || odd == 5 || odd == 9)) {
-		if (odd > 1)
-			multiply_by_address(x, DST, W, odd);
-		if (by)
-			x_shift(x->j, W, 4, DST, by);
+	if (imm == 3 || imm == 5 || imm == 9) {
+		a.scale = __builtin_ctz((unsigned int)imm - 1);
+		x_mem_at(x->j, 0, W, 0x8d, DST, &a, false);
 		return;
 	}
-	if (imm > 1 && by == 0 && ((odd - 1) & (odd - 2)) == 0) { /* a power of 2, and 1 */
-		x_mov(x->j, true, R11, DST);
-		x_shift(x->j, W, 4, DST, (unsigned int)__builtin_ctz(odd - 1));
-		x_rr(x->j, W, X_ADD, R11, DST);
-		return;
-	}
-	if (imm > 1 && by == 0 && (odd & (odd + 1)) == 0) { /* less 1 */
-		x_mov(x->j, true, R11, DST);
-		x_shift(x->j, W, 4, DST, (unsigned int)__builtin_popcount(odd));
-		x_rr(x->j, W, X_SUB, R11, DST);
+	if (imm > 1 && (imm & (imm - 1)) == 0) {
+		x_shift(x->j, W, 4, DST, (unsigned int)__builtin_ctz((unsigned int)imm));
 		return;
 	}
 	x_rr(x->j, W, fits8(imm) ? 0x6b : 0x69, DST, DST);
