@@ -104,6 +104,7 @@ struct skep_jit {
 	bool faults;
 	uint32_t enter; /* offset of the second stub: `enter` of struct skep_vm_native */
 	uint32_t stub_body; /* offset from there, and from 0, where the stub's frame is complete */
+	uint8_t stub_saved; /* bits of the registers that it saves, as the next */
 	uint8_t saved, frame; /* of every function: bits of the saved registers, bytes below them */
 };
 
@@ -116,7 +117,7 @@ void *skep_jit_take(struct skep_jit *j, size_t n, size_t size);
 /* Emits the whole program.  Offsets of entries by label `slot`. */
 void skep_jit_emit(struct skep_jit *j);
 
-/* Offset of the stub that C calls: int (struct skep_vm *, uint64_t r[11], const void *entry). */
+/* Offset of the stub that C calls: void (struct skep_vm *, uint64_t r[11], const void *entry). */
 #define SKEP_JIT_STUB 0
 
 /* What compiled code calls. */

@@ -22,7 +22,7 @@ struct skep_gdb_code {
 	const uint8_t *start;
 	size_t len;
 	uint32_t stub_body; /* offset where the stub at the start has its frame */
-	uint8_t saved, frame; /* of each function, as in struct skep_jit */
+	uint8_t stub_saved, saved, frame; /* its, and of each function, as in struct skep_jit */
 	const struct skep_gdb_func *funcs; /* by address; the first is the stub */
 	uint32_t nr;
 };

@@ -225,11 +225,12 @@ static enum skep_vm_step run(struct skep_vm *vm, uint64_t r[11], const struct sk
 			     unsigned int base)
 {
 	const struct code *code = (const struct code *)vm->prog->native;
-	int (*stub)(struct skep_vm *, uint64_t *, const void *);
+	void (*stub)(struct skep_vm *, uint64_t *, const void *);
 	const void *at = code->pages + SKEP_JIT_STUB;
 
 	memcpy(&stub, &at, sizeof(stub));
-	if (stub(vm, r, code->pages + code->at[*pc - vm->prog->insns]))
+	stub(vm, r, code->pages + code->at[*pc - vm->prog->insns]);
+	if (vm->failed)
 		return SKEP_VM_FAILED;
 	if (vm->depth == base)
 		return SKEP_VM_DONE;
@@ -405,6 +406,7 @@ static void tell_gdb(const struct skep_jit *j, const struct skep_vm_prog *prog)
 		.start = code->pages,
 		.len = code->len,
 		.stub_body = j->stub_body,
+		.stub_saved = j->stub_saved,
 		.saved = j->saved,
 		.frame = j->frame,
 	};

@@ -50,6 +50,7 @@ struct x86 {
 	int flags_reg;
 	bool flags_w;
 	bool careful; /* each access is checked by itself */
+	uint8_t host_save; /* bit n: the stubs save skep_x86_saved[n] */
 	uint8_t save; /* bit n: skep_x86_saved[n] is used */
 	uint8_t frame; /* bytes below the saved registers */
 	uint8_t here_save, here_frame; /* the same of the function that is emitted: leaves differ */

@@ -67,22 +67,29 @@ static uint8_t *fde(uint8_t *at, const uint8_t *cie_at, const uint8_t *pc, uint3
 	return finish(at, p);
 }
 
+/* DWARF's numbers of those of r6 to r9 whose bits are set. */
+static int numbers(uint8_t bits, uint8_t *to)
+{
+	static const uint8_t bpf[] = {DW_RBX, 13, 14, 15};
+	int i, nr = 0;
+
+	for (i = 0; i < 4; i++)
+		if (bits & 1 << i)
+			to[nr++] = bpf[i];
+	return nr;
+}
+
 size_t skep_gdb_frames(const struct skep_gdb_code *code, uint8_t *buf)
 {
-	static const uint8_t host[] = {DW_RBP, DW_RBX, 12, 13, 14, 15},
-			     bpf[] = {DW_RBX, 13, 14, 15};
-	uint8_t saved[4], *p = cie(buf);
+	uint8_t stub[6] = {DW_RBP, DW_R12}, saved[4], *p = cie(buf);
 	uint32_t i, body = code->frame ? 4 + 4 : 4; /* endbr64; sub rsp, imm8 */
-	int nr = 0;
+	int in_stub = 2 + numbers(code->stub_saved, stub + 2), nr = numbers(code->saved, saved);
 
-	for (i = 0; i < 4; i++) {
-		if (!(code->saved & 1 << i))
-			continue;
-		body += bpf[i] >= 8 ? 2 : 1;
-		saved[nr++] = bpf[i];
-	}
-	/* The stub: return address, six registers, two values, 8 bytes. */
-	p = fde(p, buf, code->start, code->funcs[0].end, code->stub_body, 80, host, 6);
+	for (i = 0; i < (uint32_t)nr; i++)
+		body += saved[i] >= 8 ? 2 : 1;
+	/* The stub: return address, registers, two values, a multiple of 16. */
+	p = fde(p, buf, code->start, code->funcs[0].end, code->stub_body,
+		(8 * (uint32_t)(in_stub + 3) + 15) & ~15u, stub, in_stub);
 	for (i = 1; i < code->nr; i++) {
 		const struct skep_gdb_func *f = &code->funcs[i];
 

@@ -43,28 +43,53 @@ const char *skep_jit_arch(void)
 	return "x86-64";
 }
 
-static const uint8_t host[] = {RBP, RBX, R12, R13, R14, R15};
-
 /*
- * Both stubs have the same frame: rdi is the machine, rsi where r0 goes to.
- * @nests: there may be a run that this one is a part of, and goes on afterwards.
+ * The frame of both stubs: what C wants back of the registers that programs
+ * use, then two values and what aligns the stack.  rdi is the machine.
+ *
+ * Who fails, however deep in calls, returns to the stub as the program would:
+ * the address for it stands below native_sp as long as the program runs.
  */
-static void stub_head(struct x86 *x, bool nests)
+static void stub_head(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
 	int i;
 
 	x_endbr64(j);
-	for (i = 0; i < 6; i++)
-		x_push(j, host[i]);
-	x_push(j, RSI);
-	if (nests)
-		x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push */
-	x_imm(j, true, X_SUB, RSP, nests ? 8 : 16);
+	x_push(j, RBP);
+	x_push(j, R12);
+	for (i = 0; i < 4; i++)
+		if (x->host_save & 1 << i)
+			x_push(j, skep_x86_saved[i]);
+}
+
+static void stub_enter(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+
 	j->stub_body = (uint32_t)j->len - j->enter;
 	x_mov(j, true, VM, RDI);
 	x_store(j, true, VM, AT(native_sp), RSP);
 	skep_x86_take_left(j);
+}
+
+static void stub_tail(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	int i;
+
+	for (i = 3; i >= 0; i--)
+		if (x->host_save & 1 << i)
+			x_pop(j, skep_x86_saved[i]);
+	x_pop(j, R12);
+	x_pop(j, RBP);
+	x_ret(j);
+}
+
+/* What aligns the stack: the return address, both registers and values make an odd number. */
+static int32_t stub_padding(const struct x86 *x)
+{
+	return __builtin_popcount(x->host_save) % 2 ? 0 : 8;
 }
 
 /* vm->left is what the program says that has ended, which tail calls may have changed. */
@@ -84,77 +109,77 @@ static void left_of_ended(struct x86 *x)
 	skep_jit_place(j, skip);
 }
 
-/* Gives back r0 and whether the run has failed: not here.  For failures, at `leave`. */
-static void stub_done(struct x86 *x)
-{
-	struct skep_jit *j = x->j;
-
-	left_of_ended(x);
-	x_load(j, true, RSI, RSP, 16);
-	x_store(j, true, RSI, 0, RAX);
-	x_const(j, RAX, 0);
-}
-
-static void stub_tail(struct x86 *x, bool nests)
-{
-	struct skep_jit *j = x->j;
-	int i;
-
-	x_imm(j, true, X_ADD, RSP, nests ? 8 : 16);
-	if (nests)
-		x_mem(j, 0, false, 0x8f, 0, VM, AT(native_sp), false); /* pop */
-	x_pop(j, RSI);
-	for (i = 5; i >= 0; i--)
-		x_pop(j, host[i]);
-	x_ret(j);
-}
-
 /*
- * int enter(struct skep_vm *vm, uint64_t *r0, ctx, len): the program, 0 done, 1 failed.
+ * uint64_t enter(struct skep_vm *vm, ctx, len): the program from its start; r0.
  * It does not hand native_sp from run to run: that would be a chain through memory.
  */
 static void enter_stub(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
+	int32_t frame = 16 + stub_padding(x);
 	int i;
 
 	j->enter = (uint32_t)j->len;
-	stub_head(x, false);
-	x_mov(j, true, skep_x86_map[1], RDX);
-	x_mov(j, true, skep_x86_map[2], RCX);
+	stub_head(x);
+	x_imm(j, true, X_SUB, RSP, frame);
+	stub_enter(x);
+	x_mov(j, true, skep_x86_map[1], RSI);
+	x_mov(j, true, skep_x86_map[2], RDX);
 	x_lea(j, RBP, VM, AT(stack) + (int32_t)sizeof(((struct skep_vm *)0)->stack));
 	for (i = 0; i < 10; i++)
-		if (i != 1 && i != 2)
+		if (i != 1 && i != 2 && (i < 6 || x->host_save & 1 << (i - 6)))
 			x_const(j, skep_x86_map[i], 0);
 	x_call(j, skep_x86_entry(x, 0));
-	stub_done(x);
-	stub_tail(x, false);
+	left_of_ended(x);
+	x_imm(j, true, X_ADD, RSP, frame);
+	stub_tail(x);
 }
 
-/* int stub(struct skep_vm *vm, uint64_t r[11], const void *entry): 0 done, 1 failed. */
+/* void stub(struct skep_vm *vm, uint64_t r[11], const void *entry): the function at entry; r[0]. */
 static void stub(struct x86 *x)
 {
 	struct skep_jit *j = x->j;
-	uint32_t leave = skep_jit_label(j);
+	int32_t padding = stub_padding(x);
 	int i;
 
-	stub_head(x, true);
+	stub_head(x);
+	x_push(j, RSI);
+	x_mem(j, 0, false, 0xff, 6, RDI, AT(native_sp), false); /* push: callbacks nest */
+	if (padding)
+		x_imm(j, true, X_SUB, RSP, padding);
+	stub_enter(x);
 	x_mov(j, true, R11, RDX);
 	for (i = 0; i < 11; i++)
 		if (i != 2) /* rsi, the array's address, last */
 			x_load(j, true, skep_x86_map[i], RSI, i * 8);
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);
-	stub_done(x);
-	skep_jit_place(j, leave);
-	stub_tail(x, true);
+	left_of_ended(x);
+	if (padding)
+		x_imm(j, true, X_ADD, RSP, padding);
+	x_mem(j, 0, false, 0x8f, 0, VM, AT(native_sp), false); /* pop */
+	x_pop(j, RSI);
+	x_store(j, true, RSI, 0, RAX);
+	stub_tail(x);
+	enter_stub(x);
+}
 
-	/* However deep in calls: back to the stub's frame. */
+/* Ends the run, which has failed. */
+static void fail(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+
 	skep_jit_place(j, x->fail);
 	x_load(j, true, RSP, VM, AT(native_sp));
-	x_const(j, RAX, 1);
-	x_jmp(j, leave);
-	enter_stub(x);
+	x_imm(j, true, X_SUB, RSP, 8);
+	x_ret(j);
+}
+
+/* The stack as it was when the program began, for calls of C that end it. */
+static void unwind(struct skep_jit *j)
+{
+	x_load(j, true, RSP, VM, AT(native_sp));
+	x_imm(j, true, X_SUB, RSP, 16); /* the way back to the stub is kept */
 }
 
 static const uint8_t volatile_regs[] = {RAX, RDI, RSI, RDX, RCX, R8};
@@ -466,7 +491,7 @@ static void cold_fail(struct x86 *x, const struct skep_jit_cold *c, const void *
 {
 	struct skep_jit *j = x->j;
 
-	x_load(j, true, RSP, VM, AT(native_sp));
+	unwind(j);
 	x_mov(j, true, RDI, VM);
 	x_const(j, RSI, (uint64_t)(uintptr_t)&j->prog->insns[c->slot]);
 	x_mov(j, true, RDX, R11);
@@ -613,7 +638,7 @@ static void landing(struct x86 *x)
 	struct skep_jit *j = x->j;
 
 	skep_jit_place(j, j->landing);
-	x_load(j, true, RSP, VM, AT(native_sp));
+	unwind(j);
 	x_mov(j, true, RDI, VM);
 	x_call_c(j, (const void *)(uintptr_t)skep_jit_faulted);
 	x_jmp(j, x->fail);
@@ -657,6 +682,8 @@ static void plan(struct x86 *x)
 	pushes = (unsigned int)__builtin_popcount(x->save);
 	if (x->j->calls || x->j->local_calls || x->j->tails)
 		x->frame = 48 + (pushes % 2 ? 0 : 8);
+	/* What programs entered by tail calls use, and what calls of callbacks clear. */
+	x->host_save = x->j->calls || x->j->tails ? 15 : x->save;
 	x->bmi2 = __builtin_cpu_supports("bmi2");
 }
 
@@ -675,6 +702,7 @@ void skep_jit_emit(struct skep_jit *j)
 	x.packet = skep_jit_label(j);
 	x.zero = skep_jit_label(j);
 	stub(&x);
+	fail(&x);
 	if (j->checked) {
 		for (i = 0; i < 2; i++) {
 			check_thunk(&x, i);
@@ -692,6 +720,7 @@ void skep_jit_emit(struct skep_jit *j)
 		landing(&x);
 	}
 	j->saved = x.save;
+	j->stub_saved = x.host_save;
 	j->frame = x.frame;
 }
 

@@ -53,8 +53,8 @@ typedef enum skep_vm_step skep_vm_runner(struct skep_vm *vm, uint64_t r[11],
 /* Machine code for a program (src/jit); only ever entered at functions. */
 struct skep_vm_native {
 	skep_vm_runner *run;
-	/* The same for a whole run, from the program's start to its end.  0, or 1: vm->failed. */
-	int (*enter)(struct skep_vm *vm, uint64_t *r0, void *ctx, size_t len);
+	/* The same for a whole run, from the program's start to its end: r0, unless vm->failed. */
+	uint64_t (*enter)(struct skep_vm *vm, void *ctx, size_t len);
 	void (*destroy)(struct skep_vm_native *native);
 	unsigned int sites; /* of vm->site[], that its checks use */
 };

@@ -281,6 +281,7 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 		struct skep_err *err)
 {
 	const struct skep_vm_prog *prog = run->prog;
+	uint64_t r0;
 
 	*result = 0;
 	if (vm->run)
@@ -306,8 +307,10 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	}
 	if (!prog->native)
 		return finish(vm, interpret(vm, run, result));
-	if (prog->native->enter(vm, result, run->ctx, run->ctx_len))
+	r0 = prog->native->enter(vm, run->ctx, run->ctx_len);
+	if (vm->failed)
 		return finish(vm, -vm->failed);
+	*result = r0;
 	return finish(vm, 0);
 }
 
