@@ -55,6 +55,7 @@ const uint8_t skep_jit_traits[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_LOOKUP] = SKEP_JIT_OTHER,
 	[SKEP_JIT_LOOKUP_ROW] = SKEP_JIT_OTHER,
 	[SKEP_JIT_GET] = SKEP_JIT_OTHER,
+	[SKEP_JIT_BIT] = SKEP_JIT_WRITES_DST,
 	[SKEP_JIT_CONST] = SKEP_JIT_WRITES_DST | SKEP_JIT_COMPUTES,
 	[SKEP_JIT_LOOP] = SKEP_JIT_OTHER,
 	[SKEP_JIT_OPERAND] = SKEP_JIT_OTHER,
@@ -266,24 +267,40 @@ static bool fuse_low(struct skep_jit *j, uint32_t i)
 	return true;
 }
 
-/* [dst = src;] dst <<= 32; dst >>= 32: the lower half, zero- or sign-extended. */
+/* By the shift: what [dst = src;] dst <<= by; dst >>= by leaves of src, zero- or sign-extended. */
+static const struct {
+	uint16_t left, right, op;
+	uint8_t by;
+} extensions[] = {
+	{SKEP_OP_LSH64_K, SKEP_OP_RSH64_K, SKEP_OP_MOV32_X, 32},
+	{SKEP_OP_LSH64_K, SKEP_OP_RSH64_K, SKEP_JIT_ZEXT16, 48},
+	{SKEP_OP_LSH64_K, SKEP_OP_RSH64_K, SKEP_JIT_ZEXT8, 56},
+	{SKEP_OP_LSH64_K, SKEP_OP_ARSH64_K, SKEP_OP_MOVSX64_32, 32},
+	{SKEP_OP_LSH64_K, SKEP_OP_ARSH64_K, SKEP_OP_MOVSX64_16, 48},
+	{SKEP_OP_LSH64_K, SKEP_OP_ARSH64_K, SKEP_OP_MOVSX64_8, 56},
+	{SKEP_OP_LSH32_K, SKEP_OP_RSH32_K, SKEP_JIT_ZEXT16, 16},
+	{SKEP_OP_LSH32_K, SKEP_OP_RSH32_K, SKEP_JIT_ZEXT8, 24},
+	{SKEP_OP_LSH32_K, SKEP_OP_ARSH32_K, SKEP_OP_MOVSX32_16, 16},
+	{SKEP_OP_LSH32_K, SKEP_OP_ARSH32_K, SKEP_OP_MOVSX32_8, 24},
+};
+
 static bool fuse_extend(struct skep_jit *j, uint32_t i)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
-	bool move = in->op == SKEP_OP_MOV64_X;
-	uint32_t k = i + move;
+	bool move = in->op == SKEP_OP_MOV64_X || in->op == SKEP_OP_MOV32_X;
+	uint32_t k = i + move, n;
 	const struct skep_vm_insn *l = &j->ir[k], *r = l + 1;
 	uint8_t dst = in->dst, src = move ? in->src : in->dst;
 
-	if (!same_block(j, i, 2 + move) || l->op != SKEP_OP_LSH64_K || l->imm != 32 ||
-	    l->dst != dst || r->dst != dst || r->imm != 32)
+	if (!same_block(j, i, 2 + move) || l->dst != dst || r->dst != dst || l->imm != r->imm)
 		return false;
-	if (r->op == SKEP_OP_RSH64_K)
-		skep_jit_replace(j, i, SKEP_OP_MOV32_X, dst, src, 0);
-	else if (r->op == SKEP_OP_ARSH64_K)
-		skep_jit_replace(j, i, SKEP_OP_MOVSX64_32, dst, src, 0);
-	else
+	for (n = 0; n < sizeof(extensions) / sizeof(extensions[0]); n++)
+		if (l->op == extensions[n].left && r->op == extensions[n].right &&
+		    l->imm == extensions[n].by)
+			break;
+	if (n == sizeof(extensions) / sizeof(extensions[0]))
 		return false;
+	skep_jit_replace(j, i, extensions[n].op, dst, src, 0);
 	drop(j, i + 1);
 	if (move)
 		drop(j, i + 2);
@@ -334,57 +351,13 @@ static void fuse(struct skep_jit *j)
 	for (i = 0; i < j->prog->nr; i++) {
 		uint16_t op = j->ir[i].op;
 
-		if (op != SKEP_OP_MOV64_X && op != SKEP_OP_MOV32_X && op != SKEP_OP_LSH64_K)
+		if (op != SKEP_OP_MOV64_X && op != SKEP_OP_MOV32_X && op != SKEP_OP_LSH64_K &&
+		    op != SKEP_OP_LSH32_K)
 			continue;
 		if (rotate && fuse_rotate(j, i))
 			continue;
 		if (other && !fuse_extend(j, i) && !fuse_add(j, i))
 			fuse_low(j, i);
-	}
-}
-
-/* Computes @reg and nothing else, with one machine instruction that needs no scratch register. */
-static bool is_simple(const struct skep_vm_insn *in, uint8_t reg)
-{
-	uint8_t op;
-
-	if (skep_jit_kind(in) != SKEP_KIND_ALU || in->dst != reg)
-		return false;
-	op = skep_insn_table[in->op].code & 0xf0;
-	switch (op) {
-	case BPF_MOV:
-	case BPF_ADD:
-	case BPF_SUB:
-	case BPF_AND:
-	case BPF_OR:
-	case BPF_XOR: return true;
-	case BPF_LSH:
-	case BPF_RSH:
-	case BPF_ARSH: return skep_insn_table[in->op].src != SKEP_F_READ;
-	default: return false;
-	}
-}
-
-/*
- * A jump over one or two instructions that only compute one register: as
- * compilers write what is one value or another.  They are computed anyway, and
- * a conditional move takes the result or leaves it.
- */
-static void find_selects(struct skep_jit *j)
-{
-	uint32_t i, n;
-
-	for (i = 0; i < j->prog->nr; i++) {
-		const struct skep_vm_insn *in = &j->ir[i];
-
-		if (skep_jit_kind(in) != SKEP_KIND_COND || in->off < 2 || in->off > 3 ||
-		    !same_block(j, i, (uint32_t)in->off))
-			continue;
-		for (n = 1; n < (uint32_t)in->off; n++)
-			if (!is_simple(in + n, in[1].dst))
-				break;
-		if (n == (uint32_t)in->off)
-			j->select[i] = (uint8_t)(n - 1);
 	}
 }
 
@@ -429,6 +402,6 @@ int skep_jit_optimise(struct skep_jit *j)
 		return -1;
 	/* Blinded immediates need the scratch register. */
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind)
-		find_selects(j);
+		skep_jit_selects(j);
 	return j->loops && (j->passes & SKEP_JIT_PASS_LAYOUT) ? skep_jit_layout(j) : 0;
 }

@@ -21,6 +21,7 @@ enum skep_jit_op {
 	SKEP_JIT_LOOKUP,
 	SKEP_JIT_LOOKUP_ROW, /* the same, for a map whose values lie in a row */
 	SKEP_JIT_GET, /* r0 = what the helper at imm gives, inline */
+	SKEP_JIT_BIT, /* dst = imm, else 1 - imm: of a select */
 	SKEP_JIT_CONST, /* dst = imm, all 64 bits */
 	SKEP_JIT_LOOP, /* bpf_loop() with the function at slot imm */
 	/* A load or store's address; imm: its index, and what follows. */
@@ -87,6 +88,9 @@ static inline uint32_t skep_jit_access_at(const struct skep_jit *j, uint32_t i)
 {
 	return j->ir[i].op == SKEP_JIT_OPERAND ? i - (uint32_t)(j->ir[i].imm >> 32) : i;
 }
+
+/* select.c: sets j->select, j->copy. */
+void skep_jit_selects(struct skep_jit *j);
 
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);

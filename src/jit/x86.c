@@ -337,8 +337,10 @@ ROW(BSWAP64, swap(x, DST, true))
 
 static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 {
-	if (x->into >= 0) /* cmov: what would have been jumped over was done */
-		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ 1), x->into, x->from);
+	if (x->into >= 0 && x->from < 0) /* setcc */
+		x_rr8(x->j, false, 0x0f90u | (uint32_t)(cc ^ !x->when), 0, x->into);
+	else if (x->into >= 0) /* cmovcc */
+		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ !x->when), x->into, x->from);
 	else if (target(x, in) == x->next && in->off != 1) {
 		x->turned = true;
 		x_jcc(x->j, cc ^ 1, x->j->slot + 1);

@@ -43,7 +43,12 @@ struct x86 {
 	uint16_t site_len[SKEP_VM_SITES];
 	bool site_write[SKEP_VM_SITES];
 	unsigned int nr_sites, next_site;
-	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
+	/*
+	 * Machine registers: a comparison does not jump, but moves what is in
+	 * `from`, or with -1 makes 1 or 0, if it is `when`.  -1: it jumps.
+	 */
+	int into, from;
+	bool when;
 	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
 	bool turned; /* the jump at the current slot was turned: to the next slot, else it falls */
 	size_t flags_at; /* code up to here has left the flags of flags_reg's last operation */

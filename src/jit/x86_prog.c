@@ -31,6 +31,7 @@ static skep_x86_fn *const emitters[SKEP_JIT_OP_MAX] = {
 	[SKEP_JIT_LOOKUP] = skep_x86_lookup,
 	[SKEP_JIT_LOOKUP_ROW] = skep_x86_lookup_row,
 	[SKEP_JIT_GET] = skep_x86_get,
+	[SKEP_JIT_BIT] = skep_x86_nop, /* emit_select() */
 	[SKEP_JIT_CONST] = skep_x86_LDDW,
 	[SKEP_JIT_LOOP] = skep_x86_loop,
 	[SKEP_JIT_OPERAND] = skep_x86_operand,
@@ -383,27 +384,43 @@ static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 	return (j->leader[slot] & (j->headers ? 8 : 2)) || ((j->leader[slot] & 4) && !falls);
 }
 
-/* The jump at the current slot and what it would jump over: that in r11, then a cmov. */
-static void emit_select(struct x86 *x)
+/* What the jump at the current slot would jump over: in r11, or where it belongs. */
+static void emit_selected(struct x86 *x, bool in_place)
 {
 	struct skep_jit *j = x->j;
 	const struct skep_vm_insn *in = &j->ir[j->slot], *k;
-	const struct skep_insn_info *row;
 	uint8_t reg = in[1].dst;
 
-	x->into = skep_x86_map[reg];
-	x->from = R11;
 	for (k = in + 1; k <= in + j->select[j->slot]; k++) {
+		const struct skep_insn_info *row = &skep_insn_table[k->op];
 		struct skep_vm_insn copy = *k;
 
-		row = &skep_insn_table[k->op];
-		if (k == in + 1 && row->dst == SKEP_F_RDWR)
-			x_mov(j, true, R11, x->into);
-		copy.dst = SKEP_X86_CONST;
-		if (k != in + 1 && copy.src == reg && row->src == SKEP_F_READ)
-			copy.src = SKEP_X86_CONST;
+		if (!in_place) {
+			if (k == in + 1 && row->dst == SKEP_F_RDWR)
+				x_mov(j, true, R11, x->into);
+			copy.dst = SKEP_X86_CONST;
+			if (k != in + 1 && copy.src == reg && row->src == SKEP_F_READ)
+				copy.src = SKEP_X86_CONST;
+		}
 		emitters[k->op](x, &copy, row->width);
 	}
+}
+
+/* The jump at the current slot and what it would jump over, without jumping. */
+static void emit_select(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	const struct skep_vm_insn *in = &j->ir[j->slot];
+	bool bit = in[1].op == SKEP_JIT_BIT;
+	uint8_t copy = j->copy[j->slot];
+
+	x->into = skep_x86_map[in[1].dst];
+	x->from = bit ? -1 : copy ? skep_x86_map[copy - 1] : R11;
+	x->when = copy || (bit && !in[1].imm);
+	if (bit)
+		x_const(j, x->into, 0);
+	else
+		emit_selected(x, copy);
 	emitters[in->op](x, in, skep_insn_table[in->op].width);
 	x->into = -1;
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Jumps over one or two instructions that only compute one register: as
+ * compilers write what is one value or another.  They are computed anyway, and
+ * a conditional move takes the result or leaves it; or, where the values are 0
+ * and 1, what the comparison says is the result.
+ */
+#include "jit/opt.h"
+
+#define FAR 8 /* slots before a jump that are looked at */
+
+/* Computes @reg and nothing else, with one machine instruction that needs no scratch register. */
+static bool is_simple(const struct skep_vm_insn *in, uint8_t reg)
+{
+	if (skep_jit_kind(in) != SKEP_KIND_ALU || in->dst != reg)
+		return false;
+	switch (skep_insn_table[in->op].code & 0xf0) {
+	case BPF_MOV:
+	case BPF_ADD:
+	case BPF_SUB:
+	case BPF_AND:
+	case BPF_OR:
+	case BPF_XOR: return true;
+	case BPF_LSH:
+	case BPF_RSH:
+	case BPF_ARSH: return skep_insn_table[in->op].src != SKEP_F_READ;
+	default: return false;
+	}
+}
+
+/* How many instructions the jump at @i selects; 0: it is another one. */
+static uint8_t selected(const struct skep_jit *j, uint32_t i)
+{
+	const struct skep_vm_insn *in = &j->ir[i];
+	int n;
+
+	if (skep_jit_kind(in) != SKEP_KIND_COND || in->off < 2 || in->off > 3 ||
+	    i + (uint32_t)in->off > j->prog->nr)
+		return 0;
+	for (n = 1; n < in->off; n++)
+		if (j->leader[i + (uint32_t)n] || !is_simple(in + n, in[1].dst))
+			return 0;
+	return (uint8_t)(n - 1);
+}
+
+/* Where the register that the jump at @i selects for was last touched, in its block; NULL: nowhere near. */
+static struct skep_vm_insn *last_touch(const struct skep_jit *j, uint32_t i, uint16_t reg)
+{
+	uint32_t n;
+
+	for (n = i; n > 0 && i - n < FAR && !j->leader[n]; n--) {
+		struct skep_jit_effect e = skep_jit_effect(j, &j->ir[n - 1]);
+
+		if ((skep_jit_traits[j->ir[n - 1].op] & SKEP_JIT_PARTS) || j->select[n - 1])
+			return NULL;
+		if ((e.use | e.def) & reg)
+			return &j->ir[n - 1];
+	}
+	return NULL;
+}
+
+/* True if @in makes its destination 0 or 1. */
+static bool sets_bit(const struct skep_vm_insn *in)
+{
+	return (in->op == SKEP_OP_MOV64_K || in->op == SKEP_OP_MOV32_K ||
+		in->op == SKEP_JIT_CONST) &&
+	       (in->imm == 0 || in->imm == 1);
+}
+
+/* 1 where the jump is taken and 0 where it is not, or the other way round. */
+static bool select_bit(struct skep_jit *j, uint32_t i, struct skep_vm_insn *before)
+{
+	struct skep_vm_insn *in = &j->ir[i + 1];
+
+	if (!sets_bit(before) || !sets_bit(in) || before->dst != in->dst ||
+	    before->imm == in->imm)
+		return false;
+	before->op = SKEP_JIT_NOP;
+	in->op = SKEP_JIT_BIT;
+	return true;
+}
+
+/* A copy of another register that is still the same: the jump takes that, as it was. */
+static void select_copy(struct skep_jit *j, uint32_t i, const struct skep_vm_insn *before)
+{
+	struct skep_vm_insn *in = &j->ir[i + 1];
+	const struct skep_vm_insn *n;
+
+	if (before->op != SKEP_OP_MOV64_X || before->dst != in->dst || before->src == in->dst ||
+	    skep_insn_table[in->op].dst != SKEP_F_RDWR)
+		return;
+	for (n = before + 1; n < &j->ir[i]; n++)
+		if (skep_jit_effect(j, n).def & 1 << before->src)
+			return;
+	j->copy[i] = (uint8_t)(before->src + 1);
+}
+
+void skep_jit_selects(struct skep_jit *j)
+{
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i++) {
+		uint8_t n = selected(j, i);
+		struct skep_vm_insn *before;
+		uint16_t reg;
+
+		if (!n)
+			continue;
+		reg = (uint16_t)(1u << j->ir[i + 1].dst);
+		before = skep_jit_effect(j, &j->ir[i]).use & reg ? NULL : last_touch(j, i, reg);
+		if (before && !(n == 1 && select_bit(j, i, before)))
+			select_copy(j, i, before);
+		j->select[i] = n;
+	}
+}
