@@ -84,9 +84,12 @@ struct skep_jit {
 	uint16_t named; /* bits of the registers that it names */
 	uint16_t *live; /* by slot, if has_live: see skep_jit_live() */
 	bool has_live;
-	/* By slot: 1: something may jump here; 2: from behind; 4: in a loop; 8, if headers: at its start */
+	/*
+	 * By slot: 1: something may jump here; 2: from behind; 4: in a loop;
+	 * 8: the start of a loop, if these are known.
+	 */
 	uint8_t *leader;
-	bool headers; /* the starts of loops are known */
+	bool headers; /* they are */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
 	 * look-up's map and key are.

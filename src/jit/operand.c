@@ -35,9 +35,15 @@ static bool takes_memory(const struct skep_vm_insn *in, bool first)
 /* Nothing but registers changes, and control goes on. */
 static bool is_quiet(const struct skep_jit *j, const struct skep_vm_insn *in)
 {
-	return in->op == SKEP_JIT_NOP || in->op == SKEP_JIT_OPERAND ||
-	       in->op == SKEP_JIT_CHECK || skep_jit_is_load(skep_jit_kind(in)) ||
-	       (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES);
+	return in->op == SKEP_JIT_NOP || in->op == SKEP_JIT_OPERAND || in->op == SKEP_JIT_CHECK ||
+	       skep_jit_is_load(skep_jit_kind(in)) || (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES);
+}
+
+/* True if @in uses what @load was of as its second operand, and no more of it than there is. */
+static bool uses(const struct skep_vm_insn *load, const struct skep_vm_insn *in)
+{
+	return takes_memory(in, false) && in->src == load->dst && in->dst != load->dst &&
+	       skep_insn_table[load->op].width >= skep_insn_table[in->op].width;
 }
 
 /* The slot of the only use of the load at @i, which can do without it; 0: there is none. */
@@ -57,14 +63,8 @@ static uint32_t only_use(const struct skep_jit *j, const uint16_t *live, uint32_
 		if (!is_quiet(j, in))
 			return 0;
 		e = skep_jit_effect(j, in);
-		if (e.use & reg) {
-			bool wide = skep_insn_table[load->op].width >= skep_insn_table[in->op].width;
-
-			return takes_memory(in, false) && in->src == load->dst && in->dst != load->dst &&
-					       wide && !(skep_jit_live_out(j, live, n) & reg)
-				       ? n
-				       : 0;
-		}
+		if (e.use & reg)
+			return uses(load, in) && !(skep_jit_live_out(j, live, n) & reg) ? n : 0;
 		if (e.def & (address | reg))
 			return 0;
 	}
@@ -86,9 +86,8 @@ static void fold(struct skep_jit *j, uint32_t i, uint32_t use)
 /* True if @in stores what the load @load was of, changed, where it was. */
 static bool stores_back(const struct skep_vm_insn *load, const struct skep_vm_insn *in)
 {
-	return skep_jit_kind(in) == SKEP_KIND_STX && in->src == load->dst &&
-	       in->dst == load->src && in->off == load->off &&
-	       skep_jit_index(in) == skep_jit_index(load) &&
+	return skep_jit_kind(in) == SKEP_KIND_STX && in->src == load->dst && in->dst == load->src &&
+	       in->off == load->off && skep_jit_index(in) == skep_jit_index(load) &&
 	       skep_insn_table[in->op].width == skep_insn_table[load->op].width;
 }
 

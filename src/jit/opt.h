@@ -40,9 +40,9 @@ enum skep_jit_op {
 #define SKEP_JIT_SCALE(s) ((unsigned int)(s) << 4)
 #define SKEP_JIT_NO_BASE  0x40
 /* Beside the index: the row whose operation, or width, it is; how far ahead the check stands. */
-#define SKEP_JIT_FOR(op)  ((int64_t)(op) << 8)
-#define SKEP_JIT_BACK(n)  ((int64_t)(n) << 32)
-#define SKEP_JIT_OP(in)	  ((unsigned int)((in)->imm >> 8 & 0xffff))
+#define SKEP_JIT_FOR(op) ((int64_t)(op) << 8)
+#define SKEP_JIT_BACK(n) ((int64_t)(n) << 32)
+#define SKEP_JIT_OP(in)	 ((unsigned int)((in)->imm >> 8 & 0xffff))
 /* Of a change: how much memory, in bits; in the upper half stands its constant. */
 #define SKEP_JIT_WIDTH(n)     ((int64_t)((n) / 8) << 24)
 #define SKEP_JIT_WIDTH_OF(in) ((unsigned int)((in)->imm >> 24 & 15) * 8)
@@ -175,7 +175,7 @@ static inline bool skep_jit_is_store(uint8_t kind)
 	return kind == SKEP_KIND_ST || kind == SKEP_KIND_STX;
 }
 
-/* True if the address of @in, an access of @width bits by @base, needs no check: it is the frame's. */
+/* True if the address of @in, an access of @width bits by @base, is the frame's: no check. */
 static inline bool skep_jit_is_frame_access(const struct skep_vm_insn *in, uint8_t base,
 					    unsigned int width)
 {

@@ -43,7 +43,7 @@ static uint8_t selected(const struct skep_jit *j, uint32_t i)
 	return (uint8_t)(n - 1);
 }
 
-/* Where the register that the jump at @i selects for was last touched, in its block; NULL: nowhere near. */
+/* Where one of @reg was last touched before the jump at @i, in its block; NULL: nowhere near. */
 static struct skep_vm_insn *last_touch(const struct skep_jit *j, uint32_t i, uint16_t reg)
 {
 	uint32_t n;
@@ -72,8 +72,7 @@ static bool select_bit(struct skep_jit *j, uint32_t i, struct skep_vm_insn *befo
 {
 	struct skep_vm_insn *in = &j->ir[i + 1];
 
-	if (!sets_bit(before) || !sets_bit(in) || before->dst != in->dst ||
-	    before->imm == in->imm)
+	if (!sets_bit(before) || !sets_bit(in) || before->dst != in->dst || before->imm == in->imm)
 		return false;
 	before->op = SKEP_JIT_NOP;
 	in->op = SKEP_JIT_BIT;

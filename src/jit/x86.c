@@ -510,7 +510,10 @@ FN(change)
 		x_mem_at(x->j, prefix, bits == 64, bits == 8 ? op & ~1u : op, SRC, &a, bits == 8);
 		return;
 	}
-	x_mem_at(x->j, prefix, bits == 64, bits == 8 ? 0x80 : fits8(imm) ? 0x83 : 0x81,
+	x_mem_at(x->j, prefix, bits == 64,
+		 bits == 8    ? 0x80
+		 : fits8(imm) ? 0x83
+			      : 0x81,
 		 op >> 3 & 7, &a, false);
 	if (fits8(imm))
 		skep_jit_byte(x->j, (uint8_t)imm);

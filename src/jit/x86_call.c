@@ -338,7 +338,7 @@ static void loop_registers(struct x86 *x, bool keep)
 		x_imm(x->j, true, X_ADD, RSP, 32);
 }
 
-/* One call of the callback at slot @func; rax: what it returns.  @area: from rsp to the call area. */
+/* One call of the callback at slot @func; rax: its result.  @area: from rsp to the call area. */
 static void loop_call(struct x86 *x, uint32_t func, int32_t area)
 {
 	struct skep_jit *j = x->j;
