@@ -86,10 +86,10 @@ struct skep_jit {
 	bool has_live;
 	/*
 	 * By slot: 1: something may jump here; 2: from behind; 4: in a loop;
-	 * 8: the start of a loop, if these are known.
+	 * 8: emitted as the first of a loop, if these are known.
 	 */
 	uint8_t *leader;
-	bool headers; /* they are */
+	bool tops; /* they are */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
 	 * look-up's map and key are.

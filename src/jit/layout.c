@@ -181,18 +181,18 @@ static void visit(struct layout *l, uint32_t root)
 
 static void find_loops(struct layout *l)
 {
-	uint32_t b, i;
+	uint32_t b;
 
 	for (b = 0; b < l->nr; b++)
 		if (b == 0 || l->j->prog->is_func[l->block[b].start])
 			visit(l, b);
-	for (i = 0; i < l->nr_loops; i++)
-		l->j->leader[l->block[l->loops[i].header].start] |= 8;
-	l->j->headers = true;
 	qsort(l->loops, l->nr_loops, sizeof(l->loops[0]), smaller);
 }
 
-/* Moves what stands between blocks of the loop and is none of them behind the last one. */
+/*
+ * Moves what stands between blocks of the loop and is none of them behind the
+ * last one.  The first is what jumps back lead to, or near: it is worth aligning.
+ */
 static void close_up(struct layout *l, const struct loop *loop)
 {
 	uint32_t first = UINT32_MAX, last = 0, i, n = 0, to;
@@ -214,6 +214,7 @@ static void close_up(struct layout *l, const struct loop *loop)
 	}
 	memcpy(&l->order[to], l->moved, n * sizeof(*l->order));
 	l->changed |= n != 0;
+	l->j->leader[l->block[l->order[first]].start] |= 8;
 }
 
 static void arrange(struct layout *l)
@@ -227,6 +228,7 @@ static void arrange(struct layout *l)
 		l->order[i] = i;
 	for (i = 0; i < l->nr_loops; i++)
 		close_up(l, &l->loops[i]);
+	l->j->tops = true;
 	if (!l->changed)
 		return;
 	l->j->blocks = skep_jit_take(l->j, l->nr, sizeof(*l->block));

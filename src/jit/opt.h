@@ -89,8 +89,8 @@ static inline uint32_t skep_jit_access_at(const struct skep_jit *j, uint32_t i)
 	return j->ir[i].op == SKEP_JIT_OPERAND ? i - (uint32_t)(j->ir[i].imm >> 32) : i;
 }
 
-/* select.c: sets j->select, j->copy. */
-void skep_jit_selects(struct skep_jit *j);
+/* select.c: sets j->select, j->copy.  0, or -1: out of memory. */
+int skep_jit_selects(struct skep_jit *j);
 
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);

@@ -43,18 +43,24 @@ static uint8_t selected(const struct skep_jit *j, uint32_t i)
 	return (uint8_t)(n - 1);
 }
 
-/* Where one of @reg was last touched before the jump at @i, in its block; NULL: nowhere near. */
-static struct skep_vm_insn *last_touch(const struct skep_jit *j, uint32_t i, uint16_t reg)
+/*
+ * Where one of @reg was last touched before the jump at @i, in its block; NULL: nowhere near.
+ * @joins: by slot: something but jumps that are none any more may jump here.
+ */
+static struct skep_vm_insn *last_touch(const struct skep_jit *j, const uint8_t *joins, uint32_t i,
+				       uint16_t reg)
 {
 	uint32_t n;
 
-	for (n = i; n > 0 && i - n < FAR && !j->leader[n]; n--) {
-		struct skep_jit_effect e = skep_jit_effect(j, &j->ir[n - 1]);
+	for (n = i; n > 0 && i - n < FAR && !joins[n]; n--) {
+		struct skep_vm_insn *in = &j->ir[n - 1];
+		struct skep_jit_effect e = skep_jit_effect(j, in);
+		bool perhaps = (n > 1 && j->select[n - 2]) || (n > 2 && j->select[n - 3] == 2);
 
-		if ((skep_jit_traits[j->ir[n - 1].op] & SKEP_JIT_PARTS) || j->select[n - 1])
+		if (!j->select[n - 1] && (skep_jit_traits[in->op] & SKEP_JIT_PARTS))
 			return NULL;
 		if ((e.use | e.def) & reg)
-			return &j->ir[n - 1];
+			return perhaps ? NULL : in;
 	}
 	return NULL;
 }
@@ -94,21 +100,52 @@ static void select_copy(struct skep_jit *j, uint32_t i, const struct skep_vm_ins
 	j->copy[i] = (uint8_t)(before->src + 1);
 }
 
-void skep_jit_selects(struct skep_jit *j)
+/* What jumps lead to, but for those that select. */
+static void find_joins(const struct skep_jit *j, uint8_t *joins)
 {
 	uint32_t i;
 
 	for (i = 0; i < j->prog->nr; i++) {
-		uint8_t n = selected(j, i);
-		struct skep_vm_insn *before;
-		uint16_t reg;
+		const struct skep_vm_insn *in = &j->ir[i];
+		uint8_t kind = skep_jit_kind(in);
 
-		if (!n)
-			continue;
-		reg = (uint16_t)(1u << j->ir[i + 1].dst);
-		before = skep_jit_effect(j, &j->ir[i]).use & reg ? NULL : last_touch(j, i, reg);
-		if (before && !(n == 1 && select_bit(j, i, before)))
-			select_copy(j, i, before);
-		j->select[i] = n;
+		joins[i] |= j->prog->is_func[i];
+		if (!j->select[i] &&
+		    (kind == SKEP_KIND_JA || kind == SKEP_KIND_COND || kind == SKEP_KIND_MAY_GOTO))
+			joins[(int64_t)i + in->off] = 1;
 	}
+}
+
+static void improve(struct skep_jit *j, const uint8_t *joins, uint32_t i)
+{
+	uint16_t reg = (uint16_t)(1u << j->ir[i + 1].dst);
+	struct skep_vm_insn *before;
+
+	if (skep_jit_effect(j, &j->ir[i]).use & reg)
+		return;
+	before = last_touch(j, joins, i, reg);
+	if (before && !(j->select[i] == 1 && select_bit(j, i, before)))
+		select_copy(j, i, before);
+}
+
+int skep_jit_selects(struct skep_jit *j)
+{
+	bool any = false;
+	uint8_t *joins;
+	uint32_t i;
+
+	for (i = 0; i < j->prog->nr; i++) {
+		j->select[i] = selected(j, i);
+		any |= j->select[i] != 0;
+	}
+	if (!any)
+		return 0;
+	joins = skep_jit_take(j, j->prog->nr + 1, 1);
+	if (!joins)
+		return -1;
+	find_joins(j, joins);
+	for (i = 0; i < j->prog->nr; i++)
+		if (j->select[i])
+			improve(j, joins, i);
+	return 0;
 }

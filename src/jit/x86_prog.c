@@ -381,7 +381,7 @@ static void emit_one(struct x86 *x)
  */
 static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 {
-	return (j->leader[slot] & (j->headers ? 8 : 2)) || ((j->leader[slot] & 4) && !falls);
+	return (j->leader[slot] & (j->tops ? 8 : 2)) || ((j->leader[slot] & 4) && !falls);
 }
 
 /* What the jump at the current slot would jump over: in r11, or where it belongs. */
