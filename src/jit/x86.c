@@ -341,7 +341,13 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 		x_rr8(x->j, false, 0x0f90u | (uint32_t)(cc ^ !x->when), 0, x->into);
 	else if (x->into >= 0) /* cmovcc */
 		x_rr(x->j, true, 0x0f40u | (uint32_t)(cc ^ !x->when), x->into, x->from);
-	else if (target(x, in) == x->next && in->off != 1) {
+	else if (x->out != UINT32_MAX) {
+		uint32_t slot = x->j->slot;
+
+		x->j->slot = x->top; /* distances are counted from where the copy begins */
+		x_jcc(x->j, cc ^ 1, x->out);
+		x->j->slot = slot;
+	} else if (target(x, in) == x->next && in->off != 1) {
 		x->turned = true;
 		x_jcc(x->j, cc ^ 1, x->j->slot + 1);
 	} else

@@ -49,6 +49,11 @@ struct x86 {
 	 */
 	int into, from;
 	bool when;
+	/*
+	 * In the first copy of a loop: the slot where it begins, and that where
+	 * the jump that closes it goes if it does not jump; UINT32_MAX: not in one.
+	 */
+	uint32_t top, out;
 	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
 	bool turned; /* the jump at the current slot was turned: to the next slot, else it falls */
 	size_t flags_at; /* code up to here has left the flags of flags_reg's last operation */

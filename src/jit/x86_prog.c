@@ -425,6 +425,23 @@ static void emit_select(struct x86 *x)
 	x->into = -1;
 }
 
+/* The loop that begins at the current slot, once more. */
+static void emit_copy(struct x86 *x)
+{
+	struct skep_jit *j = x->j;
+	uint32_t top = j->slot, last = top + j->unroll[top];
+
+	skep_jit_place(j, top);
+	x->flags_at = SIZE_MAX;
+	for (; j->slot < last; j->slot = skep_jit_next(j, j->slot))
+		emit_one(x);
+	x->top = top;
+	x->out = skep_jit_next(j, last);
+	emit_one(x);
+	x->out = UINT32_MAX;
+	j->slot = top;
+}
+
 /* Emits the instruction at @i and says whether control may come out at its end. */
 static bool emit_slot(struct x86 *x, uint32_t i)
 {
@@ -432,7 +449,8 @@ static bool emit_slot(struct x86 *x, uint32_t i)
 	uint8_t kind = skep_jit_kind(&j->ir[i]);
 	uint32_t end;
 
-	skep_jit_place(j, i);
+	if (!j->unroll[i])
+		skep_jit_place(j, i);
 	if (j->leader[i]) /* who jumps here has left other flags, even if this slot emits nothing */
 		x->flags_at = SIZE_MAX;
 	x->turned = false;
@@ -466,6 +484,8 @@ static bool emit_block(struct x86 *x, const struct skep_jit_block *block, uint32
 			function(x, i);
 		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, falls))
 			align(j);
+		if (j->unroll[i])
+			emit_copy(x);
 		falls = emit_slot(x, i);
 		if (falls && x->next != behind && behind < prog->nr) {
 			x_jmp(j, behind);
@@ -706,7 +726,7 @@ static void plan(struct x86 *x)
 
 void skep_jit_emit(struct skep_jit *j)
 {
-	struct x86 x = {.j = j, .into = -1};
+	struct x86 x = {.j = j, .into = -1, .out = UINT32_MAX};
 	int i;
 
 	plan(&x);
