@@ -28,7 +28,7 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_LOOKUP = 1 << 2, /* look-ups in a known map without the helper */
 	SKEP_JIT_PASS_DEAD = 1 << 3, /* results that nobody reads */
 	SKEP_JIT_PASS_LOOP = 1 << 4, /* bpf_loop() with a known callback without the helper */
-	SKEP_JIT_PASS_ALIGN = 1 << 5, /* starts of loops at multiples of 16 */
+	SKEP_JIT_PASS_ALIGN = 1 << 5, /* tops of loops at multiples of 64 */
 	SKEP_JIT_PASS_ADDRESS = 1 << 6, /* additions and shifts into addresses of accesses */
 	SKEP_JIT_PASS_PROVE = 1 << 7, /* checked mode: no checks that cannot fail */
 	SKEP_JIT_PASS_GROUP = 1 << 8, /* checked mode: one check for neighbours */

@@ -321,14 +321,14 @@ static void function(struct x86 *x, uint32_t slot)
 		x_imm(j, true, X_SUB, RSP, x->here_frame);
 }
 
-/* To the start of what the processor fetches at once. */
-static void align(struct skep_jit *j)
+/* To a multiple of @size. */
+static void align(struct skep_jit *j, size_t size)
 {
 	/* nop, with prefixes and addresses that make it as long as it has to be. */
 	static const uint64_t nops[] = {0x90,	    0x9066,   0x1f0f,	0x401f0f,  0x441f0f,
 					0x441f0f66, 0x801f0f, 0x841f0f, 0x841f0f66};
 	/* In the first pass, where distances are bounds, the most that it can be. */
-	size_t n = j->pass ? -j->len & 15 : 15;
+	size_t n = j->pass ? -j->len & (size - 1) : size - 1;
 
 	while (n) {
 		size_t len = n > 9 ? 9 : n;
@@ -377,11 +377,15 @@ static void emit_one(struct x86 *x)
 }
 
 /*
- * Starts of loops; and inside of loops what is only jumped to, where padding costs no time.
+ * What the code of @slot is aligned to: tops of loops to a line of the cache, so
+ * that small ones have no more of them than they need; and inside of loops what
+ * is only jumped to, where padding costs no time.
  */
-static bool wants_alignment(const struct skep_jit *j, uint32_t slot, bool falls)
+static size_t alignment(const struct skep_jit *j, uint32_t slot, bool falls)
 {
-	return (j->leader[slot] & (j->tops ? 8 : 2)) || ((j->leader[slot] & 4) && !falls);
+	if (j->leader[slot] & (j->tops ? 8 : 2))
+		return 64;
+	return (j->leader[slot] & 4) && !falls ? 16 : 1;
 }
 
 /* What the jump at the current slot would jump over: in r11, or where it belongs. */
@@ -482,8 +486,8 @@ static bool emit_block(struct x86 *x, const struct skep_jit_block *block, uint32
 			x->next = UINT32_MAX;
 		if (i == 0 || prog->is_func[i])
 			function(x, i);
-		if ((j->passes & SKEP_JIT_PASS_ALIGN) && wants_alignment(j, i, falls))
-			align(j);
+		if (j->passes & SKEP_JIT_PASS_ALIGN)
+			align(j, alignment(j, i, falls));
 		if (j->unroll[i])
 			emit_copy(x);
 		falls = emit_slot(x, i);
