@@ -80,6 +80,15 @@ static bool operand(const struct known *k, const struct skep_vm_insn *in, uint64
 	return knows(k, in->src);
 }
 
+/* False if @in, an ALU instruction, reads what is not known. */
+static inline bool knows_all(const struct known *k, const struct skep_vm_insn *in)
+{
+	uint8_t traits = skep_jit_traits[in->op];
+
+	return (!(traits & SKEP_JIT_READS_DST) || k->mask >> in->dst & 1) &&
+	       (!(traits & SKEP_JIT_READS_SRC) || k->mask >> in->src & 1);
+}
+
 /* What an ALU instruction writes, if that is known. */
 static bool result(const struct known *k, const struct skep_vm_insn *in, uint64_t *v)
 {
@@ -98,8 +107,10 @@ static void step(const struct skep_jit *j, struct known *k, const struct skep_vm
 	uint8_t kind = skep_jit_kind(in);
 	uint64_t v;
 
-	if (kind == SKEP_KIND_ALU && result(k, in, &v))
+	if (kind == SKEP_KIND_ALU && knows_all(k, in) && result(k, in, &v))
 		set(k, in->dst, v);
+	else if (kind == SKEP_KIND_ALU)
+		k->mask &= (uint16_t) ~(1u << in->dst);
 	else if (kind == SKEP_KIND_LDDW)
 		set(k, in->dst, (uint64_t)in->imm);
 	else if (!(skep_jit_traits[in->op] & SKEP_JIT_OTHER))
@@ -139,12 +150,13 @@ static void branch(struct consts *c, uint32_t i)
 		return;
 	}
 	which = decided(&c->now, in);
-	if (which) {
+	if (which && (in->op == SKEP_OP_JEQ64_K || in->op == SKEP_OP_JEQ64_X) &&
+	    operand(&c->now, in, &s) && in->dst < 10) {
 		taken = c->now;
-		if ((in->op == SKEP_OP_JEQ64_K || in->op == SKEP_OP_JEQ64_X) &&
-		    operand(&taken, in, &s) && in->dst < 10)
-			set(&taken, in->dst, s);
+		set(&taken, in->dst, s);
 		flow(c, &taken, (uint32_t)((int64_t)i + in->off), in->off <= 0);
+	} else if (which) {
+		flow(c, &c->now, (uint32_t)((int64_t)i + in->off), in->off <= 0);
 	}
 	if (which == 1)
 		c->now.mask = 0;
@@ -160,11 +172,12 @@ static void enter(struct consts *c, uint32_t i)
 		c->now.mask = REACHED;
 		return;
 	}
-	if (c->now.mask)
+	if (c->now.mask) { /* of what is known here all that others know, too */
 		flow(c, &c->now, i, false);
-	c->now.mask = 0;
-	if (c->number[i])
+		c->now.mask = c->at[c->number[i]].mask;
+	} else if (c->number[i]) {
 		c->now = c->at[c->number[i]];
+	}
 }
 
 static void write_constant(struct skep_jit *j, uint32_t i, uint64_t v)
@@ -208,6 +221,8 @@ static void rewrite(struct consts *c, uint32_t i)
 	int which;
 
 	if (kind == SKEP_KIND_ALU) {
+		if (!(c->now.mask & (1u << in->dst | 1u << in->src)))
+			return;
 		if (!(skep_jit_traits[in->op] & (SKEP_JIT_READS_DST | SKEP_JIT_READS_SRC)))
 			return;
 		if (result(&c->now, in, &v))

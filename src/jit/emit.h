@@ -97,8 +97,9 @@ struct skep_jit {
 	uint8_t *proof;
 	struct skep_jit_group *group; /* checked mode, by slot */
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
-	uint8_t *unroll; /* by slot: 0, or how far on the jump stands that closes a loop to emit twice */
 	uint8_t *copy; /* if they are: 0, or the register that has what jumping leaves, + 1 */
+	/* By slot: 0, or how far on the jump stands that closes a loop to emit twice; NULL: none. */
+	uint8_t *unroll;
 	struct skep_jit_block
 		*blocks; /* all of the program, in the order to emit; NULL: of slots */
 	uint32_t nr_blocks;

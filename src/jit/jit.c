@@ -475,11 +475,8 @@ static bool take_all(struct skep_jit *j)
 	j->ir = skep_jit_take(j, nr, sizeof(*j->ir));
 	j->proof = skep_jit_take(j, nr, 1);
 	j->select = skep_jit_take(j, nr, 1);
-	j->unroll = skep_jit_take(j, nr, 1);
-	j->copy = skep_jit_take(j, nr, 1);
 	j->group = skep_jit_take(j, j->checked ? nr : 1, sizeof(*j->group));
-	return j->label_at && j->leader && j->ir && j->proof && j->select && j->copy && j->unroll &&
-	       j->group;
+	return j->label_at && j->leader && j->ir && j->proof && j->select && j->group;
 }
 
 int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,

@@ -46,10 +46,13 @@ static bool uses(const struct skep_vm_insn *load, const struct skep_vm_insn *in)
 	       skep_insn_table[load->op].width >= skep_insn_table[in->op].width;
 }
 
-/* The slot of the only use of the load at @i, which can do without it; 0: there is none. */
-static uint32_t only_use(const struct skep_jit *j, const uint16_t *live, uint32_t i)
+/*
+ * The slot behind @i where the destination of the load there is named first;
+ * nothing up to there changes its address or memory.  0: there is none.
+ */
+static uint32_t first_use(const struct skep_jit *j, uint32_t i)
 {
-	const struct skep_vm_insn *load = &j->ir[i], *in;
+	const struct skep_vm_insn *load = &j->ir[i];
 	uint16_t reg = (uint16_t)(1u << load->dst), address = skep_jit_effect(j, load).use;
 	uint32_t n;
 
@@ -57,15 +60,15 @@ static uint32_t only_use(const struct skep_jit *j, const uint16_t *live, uint32_
 	if (address & reg)
 		return 0;
 	for (n = i + 1; n < j->prog->nr && n - i <= FAR && !j->leader[n]; n++) {
+		const struct skep_vm_insn *in = &j->ir[n];
 		struct skep_jit_effect e;
 
-		in = &j->ir[n];
 		if (!is_quiet(j, in))
 			return 0;
 		e = skep_jit_effect(j, in);
-		if (e.use & reg)
-			return uses(load, in) && !(skep_jit_live_out(j, live, n) & reg) ? n : 0;
-		if (e.def & (address | reg))
+		if ((e.use | e.def) & reg)
+			return n;
+		if (e.def & address)
 			return 0;
 	}
 	return 0;
@@ -105,34 +108,26 @@ static bool changes(const struct skep_jit *j, const struct skep_vm_insn *load,
 	return !j->blind && (width >= 32 || in->imm == (int8_t)in->imm);
 }
 
-/* The slot of the store that ends a change of what is loaded at @i, *@how: what it is; 0: none. */
-static uint32_t change(const struct skep_jit *j, const uint16_t *live, uint32_t i, uint32_t *how)
+/* The slot of the store that ends the change of what is loaded at @i, by @how; 0: none. */
+static uint32_t change_end(const struct skep_jit *j, const uint16_t *live, uint32_t i, uint32_t how)
 {
-	const struct skep_vm_insn *load = &j->ir[i], *in;
+	const struct skep_vm_insn *load = &j->ir[i];
 	uint16_t reg = (uint16_t)(1u << load->dst), fixed = skep_jit_effect(j, load).use;
 	uint32_t n;
 
-	*how = 0;
-	if (fixed & reg)
-		return 0;
-	for (n = i + 1; n < j->prog->nr && n - i <= FAR && !j->leader[n]; n++) {
+	if (skep_insn_table[j->ir[how].op].src == SKEP_F_READ)
+		fixed |= (uint16_t)(1u << j->ir[how].src);
+	for (n = how + 1; n < j->prog->nr && n - i <= FAR && !j->leader[n]; n++) {
+		const struct skep_vm_insn *in = &j->ir[n];
 		struct skep_jit_effect e;
 
-		in = &j->ir[n];
-		if (*how && stores_back(load, in))
+		if (stores_back(load, in))
 			return skep_jit_live_out(j, live, n) & reg ? 0 : n;
 		if (!is_quiet(j, in))
 			return 0;
 		e = skep_jit_effect(j, in);
-		if (e.def & fixed)
+		if ((e.def & fixed) || ((e.use | e.def) & reg))
 			return 0;
-		if (!((e.use | e.def) & reg))
-			continue;
-		if (*how || !changes(j, load, in))
-			return 0;
-		*how = n;
-		if (skep_insn_table[in->op].src == SKEP_F_READ)
-			fixed |= (uint16_t)(1u << in->src);
 	}
 	return 0;
 }
@@ -153,18 +148,23 @@ static void fold_change(struct skep_jit *j, uint32_t i, uint32_t how, uint32_t s
 void skep_jit_operands(struct skep_jit *j)
 {
 	const uint16_t *live = skep_jit_live(j);
-	uint32_t i, use, how;
+	uint32_t i, use, end;
 
 	for (i = 0; i < j->prog->nr; i++) {
-		if (skep_jit_kind(&j->ir[i]) != SKEP_KIND_LDX)
+		const struct skep_vm_insn *load = &j->ir[i];
+
+		if (skep_jit_kind(load) != SKEP_KIND_LDX)
 			continue;
-		use = only_use(j, live, i);
-		if (use) {
-			fold(j, i, use);
+		use = first_use(j, i);
+		if (!use)
 			continue;
+		if (uses(load, &j->ir[use])) {
+			if (!(skep_jit_live_out(j, live, use) & 1 << load->dst))
+				fold(j, i, use);
+		} else if (changes(j, load, &j->ir[use])) {
+			end = change_end(j, live, i, use);
+			if (end)
+				fold_change(j, i, use, end);
 		}
-		use = change(j, live, i, &how);
-		if (use)
-			fold_change(j, i, how, use);
 	}
 }

@@ -403,7 +403,7 @@ int skep_jit_optimise(struct skep_jit *j)
 	/* Blinded immediates need the scratch register. */
 	if ((j->passes & SKEP_JIT_PASS_SELECT) && !j->blind && skep_jit_selects(j) < 0)
 		return -1;
-	if (j->loops && (j->passes & SKEP_JIT_PASS_UNROLL))
-		skep_jit_unroll(j);
+	if (j->loops && (j->passes & SKEP_JIT_PASS_UNROLL) && skep_jit_unroll(j) < 0)
+		return -1;
 	return j->loops && (j->passes & SKEP_JIT_PASS_LAYOUT) ? skep_jit_layout(j) : 0;
 }

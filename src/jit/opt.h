@@ -92,8 +92,8 @@ static inline uint32_t skep_jit_access_at(const struct skep_jit *j, uint32_t i)
 /* select.c: sets j->select, j->copy.  0, or -1: out of memory. */
 int skep_jit_selects(struct skep_jit *j);
 
-/* unroll.c: sets j->unroll. */
-void skep_jit_unroll(struct skep_jit *j);
+/* unroll.c: sets j->unroll.  0, or -1: out of memory. */
+int skep_jit_unroll(struct skep_jit *j);
 
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);

@@ -28,14 +28,13 @@ static bool is_simple(const struct skep_vm_insn *in, uint8_t reg)
 	}
 }
 
-/* How many instructions the jump at @i selects; 0: it is another one. */
+/* How many instructions the conditional jump at @i selects; 0: it is another one. */
 static uint8_t selected(const struct skep_jit *j, uint32_t i)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
 	int n;
 
-	if (skep_jit_kind(in) != SKEP_KIND_COND || in->off < 2 || in->off > 3 ||
-	    i + (uint32_t)in->off > j->prog->nr)
+	if (in->off < 2 || in->off > 3 || i + (uint32_t)in->off > j->prog->nr)
 		return 0;
 	for (n = 1; n < in->off; n++)
 		if (j->leader[i + (uint32_t)n] || !is_simple(in + n, in[1].dst))
@@ -52,7 +51,7 @@ static struct skep_vm_insn *last_touch(const struct skep_jit *j, const uint8_t *
 {
 	uint32_t n;
 
-	for (n = i; n > 0 && i - n < FAR && !joins[n]; n--) {
+	for (n = i; n > 0 && i - n < FAR && !joins[n] && !j->prog->is_func[n]; n--) {
 		struct skep_vm_insn *in = &j->ir[n - 1];
 		struct skep_jit_effect e = skep_jit_effect(j, in);
 		bool perhaps = (n > 1 && j->select[n - 2]) || (n > 2 && j->select[n - 3] == 2);
@@ -100,22 +99,6 @@ static void select_copy(struct skep_jit *j, uint32_t i, const struct skep_vm_ins
 	j->copy[i] = (uint8_t)(before->src + 1);
 }
 
-/* What jumps lead to, but for those that select. */
-static void find_joins(const struct skep_jit *j, uint8_t *joins)
-{
-	uint32_t i;
-
-	for (i = 0; i < j->prog->nr; i++) {
-		const struct skep_vm_insn *in = &j->ir[i];
-		uint8_t kind = skep_jit_kind(in);
-
-		joins[i] |= j->prog->is_func[i];
-		if (!j->select[i] &&
-		    (kind == SKEP_KIND_JA || kind == SKEP_KIND_COND || kind == SKEP_KIND_MAY_GOTO))
-			joins[(int64_t)i + in->off] = 1;
-	}
-}
-
 static void improve(struct skep_jit *j, const uint8_t *joins, uint32_t i)
 {
 	uint16_t reg = (uint16_t)(1u << j->ir[i + 1].dst);
@@ -130,21 +113,28 @@ static void improve(struct skep_jit *j, const uint8_t *joins, uint32_t i)
 
 int skep_jit_selects(struct skep_jit *j)
 {
+	uint8_t *joins = skep_jit_take(j, j->prog->nr + 1, 1);
 	bool any = false;
-	uint8_t *joins;
 	uint32_t i;
 
-	for (i = 0; i < j->prog->nr; i++) {
-		j->select[i] = selected(j, i);
-		any |= j->select[i] != 0;
-	}
-	if (!any)
-		return 0;
-	joins = skep_jit_take(j, j->prog->nr + 1, 1);
-	if (!joins)
+	j->copy = skep_jit_take(j, j->prog->nr, 1);
+	if (!joins || !j->copy)
 		return -1;
-	find_joins(j, joins);
-	for (i = 0; i < j->prog->nr; i++)
+	for (i = 0; i < j->prog->nr; i++) {
+		const struct skep_vm_insn *in = &j->ir[i];
+		uint8_t kind;
+
+		if (!(skep_jit_traits[in->op] & SKEP_JIT_PARTS))
+			continue;
+		kind = skep_jit_kind(in);
+		if (kind == SKEP_KIND_COND)
+			j->select[i] = selected(j, i);
+		if (j->select[i])
+			any = true;
+		else if (kind != SKEP_KIND_EXIT)
+			joins[(int64_t)i + in->off] = 1;
+	}
+	for (i = 0; any && i < j->prog->nr; i++)
 		if (j->select[i])
 			improve(j, joins, i);
 	return 0;

@@ -44,15 +44,19 @@ static uint32_t loop_at(const struct skep_jit *j, uint32_t i)
 	return !j->leader[i] && insns <= MAX_INSNS ? i - top : 0;
 }
 
-void skep_jit_unroll(struct skep_jit *j)
+int skep_jit_unroll(struct skep_jit *j)
 {
 	uint32_t i, n;
 
 	if (j->counted || j->faults)
-		return;
+		return 0;
+	j->unroll = skep_jit_take(j, j->prog->nr, 1);
+	if (!j->unroll)
+		return -1;
 	for (i = 0; i < j->prog->nr; i++) {
 		n = loop_at(j, i);
 		if (n && !j->prog->is_func[i - n])
 			j->unroll[i - n] = (uint8_t)n;
 	}
+	return 0;
 }

@@ -429,6 +429,12 @@ static void emit_select(struct x86 *x)
 	x->into = -1;
 }
 
+/* True if a loop begins at @i that is emitted twice. */
+static bool begins_copied(const struct skep_jit *j, uint32_t i)
+{
+	return j->unroll && j->unroll[i];
+}
+
 /* The loop that begins at the current slot, once more. */
 static void emit_copy(struct x86 *x)
 {
@@ -453,7 +459,7 @@ static bool emit_slot(struct x86 *x, uint32_t i)
 	uint8_t kind = skep_jit_kind(&j->ir[i]);
 	uint32_t end;
 
-	if (!j->unroll[i])
+	if (!begins_copied(j, i))
 		skep_jit_place(j, i);
 	if (j->leader[i]) /* who jumps here has left other flags, even if this slot emits nothing */
 		x->flags_at = SIZE_MAX;
@@ -486,9 +492,9 @@ static bool emit_block(struct x86 *x, const struct skep_jit_block *block, uint32
 			x->next = UINT32_MAX;
 		if (i == 0 || prog->is_func[i])
 			function(x, i);
-		if (j->passes & SKEP_JIT_PASS_ALIGN)
+		if (j->leader[i] && (j->passes & SKEP_JIT_PASS_ALIGN))
 			align(j, alignment(j, i, falls));
-		if (j->unroll[i])
+		if (j->leader[i] && begins_copied(j, i))
 			emit_copy(x);
 		falls = emit_slot(x, i);
 		if (falls && x->next != behind && behind < prog->nr) {
