@@ -98,7 +98,7 @@ struct skep_jit {
 	struct skep_jit_group *group; /* checked mode, by slot */
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
 	uint8_t *copy; /* if they are: 0, or the register that has what jumping leaves, + 1 */
-	/* By slot: 0, or how far on the jump stands that closes a loop to emit twice; NULL: none. */
+	/* By slot: how far on the jump stands that closes a loop to emit twice; NULL, 0: none. */
 	uint8_t *unroll;
 	struct skep_jit_block
 		*blocks; /* all of the program, in the order to emit; NULL: of slots */
