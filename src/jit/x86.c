@@ -54,7 +54,7 @@ void skep_x86_charge(struct x86 *x, uint32_t n)
 	if (!x->j->counted)
 		return;
 	x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
-	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
+	x_jcc(x->j, CC_L, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
 	skep_jit_place(x->j, back);
 }
 
