@@ -25,6 +25,7 @@
 struct state {
 	bool reached;
 	uint16_t visits;
+	uint8_t likely[11]; /* enum skep_vm_likely, of an address in each register: a guess */
 	struct skep_jit_range r[11];
 };
 
@@ -82,12 +83,15 @@ static void flow(struct ranges *rs, const struct state *from, uint32_t slot)
 
 	if (!to->reached) {
 		memcpy(to->r, from->r, sizeof(to->r));
+		memcpy(to->likely, from->likely, sizeof(to->likely));
 		to->reached = rs->changed = true;
 		return;
 	}
 	for (i = 0; i < 11; i++) {
 		struct skep_jit_range r = to->r[i];
 
+		if (from->likely[i] != to->likely[i])
+			to->likely[i] = SKEP_VM_ANYWHERE;
 		join(rs, &r, &from->r[i], to->visits > PATIENCE);
 		if (same(&r, &to->r[i]))
 			continue;
@@ -96,13 +100,14 @@ static void flow(struct ranges *rs, const struct state *from, uint32_t slot)
 	}
 }
 
-static void enter_function(struct state *s)
+static void enter_function(struct state *s, bool first)
 {
 	unsigned int i;
 
 	s->reached = true;
 	for (i = 0; i < 10; i++)
 		s->r[i] = skep_jit_any;
+	s->likely[BPF_REG_1] = first ? SKEP_VM_IN_CTX : SKEP_VM_ANYWHERE;
 	s->r[10] = (struct skep_jit_range){
 		.kind = SKEP_JIT_IN_FRAME, .lo = SKEP_VM_STACK, .hi = SKEP_VM_STACK};
 }
@@ -118,6 +123,30 @@ static void call(struct skep_jit *j, struct state *s, const struct skep_vm_insn 
 			.kind = SKEP_JIT_IN_VALUE, .null = true, .map = map};
 }
 
+/* What is loaded from a context is mostly a packet's address; what is added to one is small. */
+static void guess(const struct skep_jit *j, struct state *s, const struct skep_vm_insn *in)
+{
+	uint8_t *likely = s->likely;
+	uint16_t def;
+
+	switch (in->op) {
+	case SKEP_OP_MOV64_X:
+	case SKEP_OP_MOV32_X: likely[in->dst] = likely[in->src]; break;
+	case SKEP_OP_ADD64_X: likely[in->dst] = likely[likely[in->dst] ? in->dst : in->src]; break;
+	case SKEP_OP_ADD64_K:
+	case SKEP_OP_SUB64_K:
+	case SKEP_OP_SUB64_X: break;
+	case SKEP_OP_LDX32:
+	case SKEP_OP_LDX64:
+		likely[in->dst] =
+			likely[in->src] == SKEP_VM_IN_CTX ? SKEP_VM_IN_PACKET : SKEP_VM_ANYWHERE;
+		break;
+	default:
+		for (def = skep_jit_effect(j, in).def; def; def &= (uint16_t)(def - 1))
+			likely[__builtin_ctz(def)] = SKEP_VM_ANYWHERE;
+	}
+}
+
 /* What one instruction does to the registers. */
 static void step(struct ranges *rs, struct state *s, uint32_t i)
 {
@@ -125,6 +154,7 @@ static void step(struct ranges *rs, struct state *s, uint32_t i)
 	struct skep_jit_range src;
 	unsigned int r;
 
+	guess(rs->j, s, in);
 	switch (skep_jit_kind(in)) {
 	case SKEP_KIND_ALU:
 		src = s->r[in->src];
@@ -208,6 +238,16 @@ static bool proof_of(const struct skep_jit *j, const struct state *s, uint32_t i
 						skep_insn_table[in->op].width / 8, write);
 }
 
+static void conclude(struct skep_jit *j, const struct state *s, uint32_t i)
+{
+	bool write;
+	int base = base_of(&j->ir[i], &write);
+
+	j->proof[i] = proof_of(j, s, i);
+	if (base >= 0)
+		j->likely[i] |= s->likely[base];
+}
+
 /* Once through the program.  @prove: the states hold, say what follows. */
 static void sweep(struct ranges *rs, bool prove)
 {
@@ -227,7 +267,7 @@ static void sweep(struct ranges *rs, bool prove)
 		if (!s.reached)
 			continue;
 		if (prove)
-			j->proof[i] = proof_of(j, &s, i);
+			conclude(j, &s, i);
 		step(rs, &s, i);
 		branch(rs, &s, i);
 		if (j->ir[i].op == SKEP_OP_EXIT)
@@ -259,7 +299,7 @@ static uint32_t prepare(struct ranges *rs, bool count)
 		if (j->leader[i]) {
 			rs->number[i] = n++;
 			if (!count && (i == 0 || j->prog->is_func[i]))
-				enter_function(&rs->at[n - 1]);
+				enter_function(&rs->at[n - 1], i == 0);
 		}
 		if (count && skep_jit_kind(in) == SKEP_KIND_COND && in->imm > 0 &&
 		    skep_insn_table[in->op].src != SKEP_F_READ) {

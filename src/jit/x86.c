@@ -78,23 +78,47 @@ void skep_x86_blind(struct x86 *x, int32_t imm)
 	x_rr(x->j, true, 0x63, R11, R11);
 }
 
+#define NOBODY UINT16_MAX
+
+/* Accesses that share a site have this in common. */
+static uint16_t shares_by(const struct skep_jit *j, const struct x_addr *at)
+{
+	/* In loops each has its own, so that they do not take it from each other every time. */
+	if (j->likely[j->slot] & SKEP_JIT_LOOPED)
+		return NOBODY;
+	/* There is but one context, and one packet. */
+	return j->likely[j->slot] ? 0 : (uint16_t)((at->base + 1) << 5 | (at->index + 1));
+}
+
 /*
  * A site for an access: what is remembered there holds for its length and
- * direction.  When there are no more, accesses like it share one.  -1: none.
+ * direction.  What runs once shares one with what ran before, by the same
+ * registers; when there are no more, any accesses do.  -1: none.
  */
-static int site_for(struct x86 *x, uint32_t len, bool write)
+static int site_for(struct x86 *x, const struct x_addr *at, uint32_t len, bool write)
 {
+	struct skep_jit *j = x->j;
+	struct skep_vm_site_use use = {
+		.len = (uint16_t)len,
+		.write = write,
+		.likely = j->likely[j->slot] & ~SKEP_JIT_LOOPED,
+	};
+	uint16_t by = shares_by(j, at);
 	unsigned int i, k;
 
+	for (i = 0; i < x->nr_sites && by != NOBODY; i++)
+		if (x->site_by[i] == by && j->use[i].likely == use.likely &&
+		    j->use[i].len == len && j->use[i].write == write)
+			return (int)i;
 	if (x->nr_sites < SKEP_VM_SITES) {
 		i = x->nr_sites++;
-		x->site_len[i] = (uint16_t)len;
-		x->site_write[i] = write;
+		x->site_by[i] = by;
+		j->use[i] = use;
 		return (int)i;
 	}
 	for (k = 0; k < SKEP_VM_SITES; k++) {
 		i = x->next_site++ % SKEP_VM_SITES;
-		if (x->site_len[i] == len && x->site_write[i] == write)
+		if (j->use[i].len == len && j->use[i].write == write)
 			return (int)i;
 	}
 	return -1;
@@ -146,7 +170,8 @@ static void check_at(struct x86 *x, const struct x_addr *at, uint32_t width, boo
 		len = group->len;
 		a.disp += group->min;
 	}
-	site = site_for(x, len, write);
+	/* What is careful runs when a run is about to end: not worth a site. */
+	site = x->careful ? -1 : site_for(x, at, len, write);
 	slow = cold_check_label(x, len, write, site, group, &back);
 	lea(j, &a);
 	if (site < 0) {

@@ -39,9 +39,7 @@ enum skep_x86_cold {
 struct x86 {
 	struct skep_jit *j;
 	uint32_t fail, check[2], find[2], packet, zero; /* labels of common code */
-	/* What the accesses of each site have in common: length and direction. */
-	uint16_t site_len[SKEP_VM_SITES];
-	bool site_write[SKEP_VM_SITES];
+	uint16_t site_by[SKEP_VM_SITES]; /* of each site: what its addresses are made of */
 	unsigned int nr_sites, next_site;
 	int into, from; /* machine registers: a comparison moves instead of jumping; -1: jumps */
 	uint32_t next; /* slot whose code follows that of the current one; UINT32_MAX: none */
