@@ -49,16 +49,21 @@ static void prepare_sites(struct skep_vm *vm, uint64_t none)
 void skep_vm_moved(struct skep_vm *vm)
 {
 	/* The entry's frame is always there, so that the check needs no "nothing remembered". */
-	struct skep_vm_span none = {
-		.start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK),
-		.size = SKEP_VM_STACK,
-	};
+	uint64_t start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK);
+	uint64_t size = SKEP_VM_STACK;
+	unsigned int i;
 
 	if (!vm->checked) /* nobody asks; skep_vm_enter() comes here again when that changes */
 		return;
-	vm->hit[0] = vm->hit[1] = none;
+	for (i = 0; i < 2; i++) {
+		/* What most programs touch first. */
+		bool ctx = vm->run->ctx_len >= sizeof(uint64_t) && (i == 0 || vm->run->ctx_write);
+
+		vm->hit[i].start = ctx ? (uintptr_t)vm->run->ctx : start;
+		vm->hit[i].size = ctx ? vm->run->ctx_len : size;
+	}
 	if (vm->prog && vm->prog->native)
-		prepare_sites(vm, none.start);
+		prepare_sites(vm, start);
 }
 
 static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)
