@@ -89,9 +89,10 @@ struct skep_jit {
 	uint8_t *leader; /* by slot: 1: something may jump here; 2: from behind; 4: in a loop */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
-	 * look-up's map and key are.
+	 * look-up's map and key are; or the loop of the jump back ends soon.
 	 */
 	uint8_t *proof;
+	bool overdraws; /* some jumps back do not look at the budget */
 	struct skep_jit_group *group; /* checked mode, by slot */
 	/*
 	 * Checked mode, by slot: enum skep_vm_likely of its access, and

@@ -22,16 +22,9 @@
 #define ROUNDS	   64
 #define MAX_SLOTS  (1u << 16) /* larger programs are not worth the time and memory */
 
-struct state {
-	bool reached;
-	uint16_t visits;
-	uint8_t likely[11]; /* enum skep_vm_likely, of an address in each register: a guess */
-	struct skep_jit_range r[11];
-};
-
 struct ranges {
 	struct skep_jit *j;
-	struct state *at; /* by leader */
+	struct skep_jit_state *at; /* by leader */
 	uint32_t *number; /* of the leader at a slot */
 	uint64_t limit[THRESHOLDS]; /* ascending */
 	unsigned int nr_limits;
@@ -76,9 +69,9 @@ static void join(const struct ranges *rs, struct skep_jit_range *to,
 	skep_jit_range_trim(to);
 }
 
-static void flow(struct ranges *rs, const struct state *from, uint32_t slot)
+static void flow(struct ranges *rs, const struct skep_jit_state *from, uint32_t slot)
 {
-	struct state *to = &rs->at[rs->number[slot]];
+	struct skep_jit_state *to = &rs->at[rs->number[slot]];
 	unsigned int i;
 
 	if (!to->reached) {
@@ -100,7 +93,7 @@ static void flow(struct ranges *rs, const struct state *from, uint32_t slot)
 	}
 }
 
-static void enter_function(struct state *s, bool first)
+static void enter_function(struct skep_jit_state *s, bool first)
 {
 	unsigned int i;
 
@@ -112,7 +105,7 @@ static void enter_function(struct state *s, bool first)
 		.kind = SKEP_JIT_IN_FRAME, .lo = SKEP_VM_STACK, .hi = SKEP_VM_STACK};
 }
 
-static void call(struct skep_jit *j, struct state *s, const struct skep_vm_insn *in)
+static void call(struct skep_jit *j, struct skep_jit_state *s, const struct skep_vm_insn *in)
 {
 	const struct skep_map *map = skep_jit_looked_up(j, in, &s->r[1]);
 
@@ -124,7 +117,7 @@ static void call(struct skep_jit *j, struct state *s, const struct skep_vm_insn 
 }
 
 /* What is loaded from a context is mostly a packet's address; what is added to one is small. */
-static void guess(const struct skep_jit *j, struct state *s, const struct skep_vm_insn *in)
+static void guess(const struct skep_jit *j, struct skep_jit_state *s, const struct skep_vm_insn *in)
 {
 	uint8_t *likely = s->likely;
 	uint16_t def;
@@ -148,7 +141,7 @@ static void guess(const struct skep_jit *j, struct state *s, const struct skep_v
 }
 
 /* What one instruction does to the registers. */
-static void step(struct ranges *rs, struct state *s, uint32_t i)
+static void step(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 {
 	const struct skep_vm_insn *in = &rs->j->ir[i];
 	struct skep_jit_range src;
@@ -186,11 +179,11 @@ static void step(struct ranges *rs, struct state *s, uint32_t i)
 }
 
 /* Where @in can go besides the next instruction, and what is known there and here. */
-static void branch(struct ranges *rs, struct state *s, uint32_t i)
+static void branch(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 {
 	const struct skep_vm_insn *in = &rs->j->ir[i];
 	uint8_t kind = skep_jit_kind(in);
-	struct state taken;
+	struct skep_jit_state taken;
 
 	if (kind != SKEP_KIND_COND && kind != SKEP_KIND_JA && kind != SKEP_KIND_MAY_GOTO)
 		return;
@@ -222,7 +215,7 @@ static int base_of(const struct skep_vm_insn *in, bool *write)
 	return -1;
 }
 
-static bool proof_of(const struct skep_jit *j, const struct state *s, uint32_t i)
+static bool proof_of(const struct skep_jit *j, const struct skep_jit_state *s, uint32_t i)
 {
 	const struct skep_vm_insn *in = &j->ir[i];
 	const struct skep_map *map;
@@ -238,7 +231,7 @@ static bool proof_of(const struct skep_jit *j, const struct state *s, uint32_t i
 						skep_insn_table[in->op].width / 8, write);
 }
 
-static void conclude(struct skep_jit *j, const struct state *s, uint32_t i)
+static void conclude(struct skep_jit *j, const struct skep_jit_state *s, uint32_t i)
 {
 	bool write;
 	int base = base_of(&j->ir[i], &write);
@@ -252,12 +245,12 @@ static void conclude(struct skep_jit *j, const struct state *s, uint32_t i)
 static void sweep(struct ranges *rs, bool prove)
 {
 	struct skep_jit *j = rs->j;
-	struct state s = {0};
+	struct skep_jit_state s = {0};
 	uint32_t i;
 
 	for (i = 0; i < j->prog->nr; i = skep_jit_next(j, i)) {
 		if (j->leader[i]) {
-			struct state *at = &rs->at[rs->number[i]];
+			struct skep_jit_state *at = &rs->at[rs->number[i]];
 
 			if (s.reached)
 				flow(rs, &s, i);
@@ -329,7 +322,10 @@ int skep_jit_ranges(struct skep_jit *j)
 		rs.changed = false;
 		sweep(&rs, false);
 	} while (rs.changed && ++round < ROUNDS);
-	if (!rs.changed)
-		sweep(&rs, true);
-	return 0;
+	if (rs.changed)
+		return 0;
+	sweep(&rs, true);
+	return j->counted && j->loops && (j->passes & SKEP_JIT_PASS_BOUND)
+		       ? skep_jit_bounds(j, rs.at, rs.number)
+		       : 0;
 }

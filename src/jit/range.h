@@ -7,6 +7,9 @@
 
 struct skep_jit;
 
+/* j->proof of a jump back; LAST: what it falls into is not in its loop. */
+enum { SKEP_JIT_SOON = 1, SKEP_JIT_SOON_LAST };
+
 enum skep_jit_place { SKEP_JIT_NUMBER, SKEP_JIT_IN_FRAME, SKEP_JIT_IN_VALUE };
 
 /* What a register may hold: a number, or so many bytes from the start of the place. */
@@ -18,7 +21,21 @@ struct skep_jit_range {
 	uint64_t lo, hi; /* unsigned, both included */
 };
 
+/* Where control comes to a slot that something jumps to. */
+struct skep_jit_state {
+	bool reached;
+	uint16_t visits;
+	uint8_t likely[11]; /* enum skep_vm_likely, of an address in each register: a guess */
+	struct skep_jit_range r[11];
+};
+
 static const struct skep_jit_range skep_jit_any = {.kind = SKEP_JIT_NUMBER, .hi = UINT64_MAX};
+
+/*
+ * bound.c: which jumps back need not look at the budget.  @number, by slot of a
+ * leader: of its state in @at.  0, or -1: out of memory.
+ */
+int skep_jit_bounds(struct skep_jit *j, const struct skep_jit_state *at, const uint32_t *number);
 
 struct skep_jit_range skep_jit_constant(uint64_t v);
 /* lo and hi as multiples of what `zeroes` says. */

@@ -22,6 +22,7 @@
 
 #include "jit/jit.h"
 #include "jit/opt.h"
+#include "jit/range.h"
 #include "jit/x86_emit.h"
 
 #define map skep_x86_map
@@ -55,6 +56,17 @@ void skep_x86_charge(struct x86 *x, uint32_t n)
 		return;
 	x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
 	x_jcc(x->j, CC_L, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
+	skep_jit_place(x->j, back);
+}
+
+void skep_x86_look(struct x86 *x)
+{
+	uint32_t back;
+
+	if (!x->j->overdraws)
+		return;
+	x_rr(x->j, true, X_TEST, LEFT, LEFT);
+	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
 	skep_jit_place(x->j, back);
 }
 
@@ -389,14 +401,21 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 	else if (target(x, in) == x->next && in->off != 1) {
 		x->turned = true;
 		x_jcc(x->j, cc ^ 1, x->j->slot + 1);
-	} else
+	} else {
 		x_jcc(x->j, cc, target(x, in));
+		if (in->off <= 0 && x->j->proof[x->j->slot] == SKEP_JIT_SOON_LAST)
+			skep_x86_look(x);
+	}
 }
 
 static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
 {
-	if (in->off <= 0)
-		skep_x86_charge(x, (uint32_t)-in->off + 1);
+	uint32_t n = (uint32_t)-in->off + 1;
+
+	if (in->off <= 0 && x->j->proof[x->j->slot])
+		x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
+	else if (in->off <= 0)
+		skep_x86_charge(x, n);
 }
 
 static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int cc)

@@ -118,6 +118,8 @@ uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, boo
 void skep_x86_rare_division(struct x86 *x, uint32_t what);
 /* Counts @n instructions against the budget. */
 void skep_x86_charge(struct x86 *x, uint32_t n);
+/* Looks whether what has been counted without looking was too much. */
+void skep_x86_look(struct x86 *x);
 /* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */
 void skep_x86_frame_address(struct x86 *x);
 
