@@ -39,7 +39,7 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_DIVIDE = 1 << 13, /* division by a constant multiplies */
 	SKEP_JIT_PASS_LAYOUT = 1 << 14, /* blocks in an order that takes fewer jumps */
 	SKEP_JIT_PASS_OPERAND = 1 << 15, /* arithmetic with memory */
-	SKEP_JIT_PASS_BOUND = 1 << 16, /* checked mode: loops that end soon do not look at budgets */
+	SKEP_JIT_PASS_BOUND = 1 << 16, /* checked mode: the budget of loops that end soon */
 	SKEP_JIT_PASS_ALL = (1 << 17) - 1,
 };
 

@@ -119,8 +119,8 @@ static int site_for(struct x86 *x, const struct x_addr *at, uint32_t len, bool w
 	unsigned int i, k;
 
 	for (i = 0; i < x->nr_sites && by != NOBODY; i++)
-		if (x->site_by[i] == by && j->use[i].likely == use.likely &&
-		    j->use[i].len == len && j->use[i].write == write)
+		if (x->site_by[i] == by && j->use[i].likely == use.likely && j->use[i].len == len &&
+		    j->use[i].write == write)
 			return (int)i;
 	if (x->nr_sites < SKEP_VM_SITES) {
 		i = x->nr_sites++;

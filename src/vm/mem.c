@@ -37,8 +37,7 @@ static void prepare_sites(struct skep_vm *vm, uint64_t none)
 
 		/* One byte further, or a longer access: not good. */
 		vm->site[i] = (struct skep_vm_site){.start = none};
-		if (where[use->likely].size >= use->len &&
-		    where[use->likely].write >= use->write)
+		if (where[use->likely].size >= use->len && where[use->likely].write >= use->write)
 			vm->site[i] = (struct skep_vm_site){
 				.start = where[use->likely].start,
 				.last = where[use->likely].size - use->len,
