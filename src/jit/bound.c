@@ -232,11 +232,9 @@ int skep_jit_bounds(struct skep_jit *j, const struct skep_jit_state *at, const u
 		if ((kind == SKEP_KIND_COND || kind == SKEP_KIND_JA) && j->ir[i].off <= 0)
 			take(b, i);
 	}
-	for (i = 0; i < b->nr; i++) {
+	for (i = 0; i < b->nr; i++)
 		for (k = 0; k < b->regions[i].nr; k++)
-			j->proof[b->regions[i].jumps[k]] = SKEP_JIT_SOON;
-		j->proof[b->regions[i].end] = SKEP_JIT_SOON_LAST;
-	}
+			j->proof[b->regions[i].jumps[k]] = true;
 	j->overdraws = b->nr != 0;
 	return 0;
 }

@@ -61,7 +61,7 @@ static void join(const struct ranges *rs, struct skep_jit_range *to,
 	if (from->zeroes < to->zeroes)
 		to->zeroes = from->zeroes;
 	if (from->lo < to->lo)
-		to->lo = widen ? 0 : from->lo;
+		to->lo = widen ? from->lo > 0 : from->lo; /* loops end at 0 */
 	if (from->hi > to->hi)
 		to->hi = widen ? next_limit(rs, from->hi) : from->hi;
 	if (to->kind == SKEP_JIT_IN_FRAME && widen && (to->lo != old.lo || to->hi != old.hi))

@@ -7,9 +7,6 @@
 
 struct skep_jit;
 
-/* j->proof of a jump back; LAST: what it falls into is not in its loop. */
-enum { SKEP_JIT_SOON = 1, SKEP_JIT_SOON_LAST };
-
 enum skep_jit_place { SKEP_JIT_NUMBER, SKEP_JIT_IN_FRAME, SKEP_JIT_IN_VALUE };
 
 /* What a register may hold: a number, or so many bytes from the start of the place. */

@@ -22,7 +22,6 @@
 
 #include "jit/jit.h"
 #include "jit/opt.h"
-#include "jit/range.h"
 #include "jit/x86_emit.h"
 
 #define map skep_x86_map
@@ -401,11 +400,8 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 	else if (target(x, in) == x->next && in->off != 1) {
 		x->turned = true;
 		x_jcc(x->j, cc ^ 1, x->j->slot + 1);
-	} else {
+	} else
 		x_jcc(x->j, cc, target(x, in));
-		if (in->off <= 0 && x->j->proof[x->j->slot] == SKEP_JIT_SOON_LAST)
-			skep_x86_look(x);
-	}
 }
 
 static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
