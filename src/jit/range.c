@@ -28,6 +28,7 @@ struct ranges {
 	uint32_t *number; /* of the leader at a slot */
 	uint64_t limit[THRESHOLDS]; /* ascending */
 	unsigned int nr_limits;
+	uint16_t counters; /* registers that are compared */
 	bool changed;
 };
 
@@ -72,25 +73,29 @@ static void join(const struct ranges *rs, struct skep_jit_range *to,
 static void flow(struct ranges *rs, const struct skep_jit_state *from, uint32_t slot)
 {
 	struct skep_jit_state *to = &rs->at[rs->number[slot]];
+	struct skep_jit_range old[11];
 	unsigned int i;
 
 	if (!to->reached) {
-		memcpy(to->r, from->r, sizeof(to->r));
-		memcpy(to->likely, from->likely, sizeof(to->likely));
-		to->reached = rs->changed = true;
+		uint16_t visits = to->visits;
+
+		*to = *from;
+		to->visits = visits;
+		rs->changed = true;
 		return;
 	}
+	if (rs->counters && skep_jit_relations_join(to, from, rs->counters))
+		rs->changed = true;
+	memcpy(old, to->r, sizeof(old));
 	for (i = 0; i < 11; i++) {
-		struct skep_jit_range r = to->r[i];
-
 		if (from->likely[i] != to->likely[i])
 			to->likely[i] = SKEP_VM_ANYWHERE;
-		join(rs, &r, &from->r[i], to->visits > PATIENCE);
-		if (same(&r, &to->r[i]))
-			continue;
-		to->r[i] = r;
-		rs->changed = true;
+		join(rs, &to->r[i], &from->r[i], to->visits > PATIENCE);
 	}
+	if (rs->counters)
+		skep_jit_relations_use(to, -1);
+	for (i = 0; i < 11; i++)
+		rs->changed |= !same(&old[i], &to->r[i]);
 }
 
 static void enter_function(struct skep_jit_state *s, bool first)
@@ -148,6 +153,8 @@ static void step(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 	unsigned int r;
 
 	guess(rs->j, s, in);
+	if (rs->counters)
+		skep_jit_relations_step(rs->j, s, in);
 	switch (skep_jit_kind(in)) {
 	case SKEP_KIND_ALU:
 		src = s->r[in->src];
@@ -195,6 +202,10 @@ static void branch(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 			with = skep_jit_constant((uint64_t)in->imm);
 		skep_jit_range_cond(in->op, &taken.r[in->dst], &with, true);
 		skep_jit_range_cond(in->op, &s->r[in->dst], &with, false);
+		if (rs->counters) {
+			skep_jit_relations_use(&taken, in->dst);
+			skep_jit_relations_use(s, in->dst);
+		}
 	}
 	flow(rs, &taken, (uint32_t)((int64_t)i + in->off));
 	if (kind == SKEP_KIND_JA)
@@ -298,6 +309,7 @@ static uint32_t prepare(struct ranges *rs, bool count)
 		    skep_insn_table[in->op].src != SKEP_F_READ) {
 			add_limit(rs, (uint64_t)in->imm - 1);
 			add_limit(rs, (uint64_t)in->imm);
+			rs->counters |= (uint16_t)(j->loops << in->dst);
 		}
 	}
 	if (count)
