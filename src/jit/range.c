@@ -73,7 +73,7 @@ static void join(const struct ranges *rs, struct skep_jit_range *to,
 static void flow(struct ranges *rs, const struct skep_jit_state *from, uint32_t slot)
 {
 	struct skep_jit_state *to = &rs->at[rs->number[slot]];
-	struct skep_jit_range old[11];
+	struct skep_jit_range old[SKEP_JIT_TIMES + 1];
 	unsigned int i;
 
 	if (!to->reached) {
@@ -87,14 +87,14 @@ static void flow(struct ranges *rs, const struct skep_jit_state *from, uint32_t 
 	if (rs->counters && skep_jit_relations_join(to, from, rs->counters))
 		rs->changed = true;
 	memcpy(old, to->r, sizeof(old));
-	for (i = 0; i < 11; i++) {
+	for (i = 0; i < 11; i++)
 		if (from->likely[i] != to->likely[i])
 			to->likely[i] = SKEP_VM_ANYWHERE;
+	for (i = 0; i <= SKEP_JIT_TIMES; i++)
 		join(rs, &to->r[i], &from->r[i], to->visits > PATIENCE);
-	}
 	if (rs->counters)
 		skep_jit_relations_use(to, -1);
-	for (i = 0; i < 11; i++)
+	for (i = 0; i <= SKEP_JIT_TIMES; i++)
 		rs->changed |= !same(&old[i], &to->r[i]);
 }
 
@@ -105,6 +105,7 @@ static void enter_function(struct skep_jit_state *s, bool first)
 	s->reached = true;
 	for (i = 0; i < 10; i++)
 		s->r[i] = skep_jit_any;
+	s->r[SKEP_JIT_TIMES] = skep_jit_constant(0);
 	s->likely[BPF_REG_1] = first ? SKEP_VM_IN_CTX : SKEP_VM_ANYWHERE;
 	s->r[10] = (struct skep_jit_range){
 		.kind = SKEP_JIT_IN_FRAME, .lo = SKEP_VM_STACK, .hi = SKEP_VM_STACK};
@@ -185,6 +186,63 @@ static void step(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 	}
 }
 
+static void add_limit(struct ranges *rs, uint64_t v)
+{
+	unsigned int i;
+
+	if (rs->nr_limits == THRESHOLDS || (v != UINT64_MAX && next_limit(rs, v) == v))
+		return;
+	for (i = rs->nr_limits; i > 0 && rs->limit[i - 1] > v; i--)
+		rs->limit[i] = rs->limit[i - 1];
+	rs->limit[i] = v;
+	rs->nr_limits++;
+}
+
+/* On the way where a register is not what it was compared with, its counter is not, either. */
+static void unequal(struct ranges *rs, struct skep_jit_state *s, const struct skep_vm_insn *in,
+		    uint64_t k)
+{
+	uint64_t times;
+
+	if (skep_insn_table[in->op].width == 32) {
+		if (s->r[in->dst].hi > UINT32_MAX)
+			return;
+		k = (uint32_t)k;
+	}
+	if (!skep_jit_relations_unequal(s, in->dst, k, &times))
+		return;
+	add_limit(rs, times - 1);
+	add_limit(rs, times);
+}
+
+/* What is known on both ways that @in may lead. */
+static void compare(struct ranges *rs, struct skep_jit_state *taken, struct skep_jit_state *s,
+		    const struct skep_vm_insn *in)
+{
+	struct skep_jit_range with = s->r[in->src];
+	uint8_t how = skep_insn_table[in->op].code & 0xf0;
+
+	if (skep_insn_table[in->op].src != SKEP_F_READ)
+		with = skep_jit_constant((uint64_t)in->imm);
+	skep_jit_range_cond(in->op, &taken->r[in->dst], &with, true);
+	skep_jit_range_cond(in->op, &s->r[in->dst], &with, false);
+	if (!rs->counters)
+		return;
+	skep_jit_relations_use(taken, in->dst);
+	skep_jit_relations_use(s, in->dst);
+	if (with.kind == SKEP_JIT_NUMBER && with.lo == with.hi &&
+	    (how == BPF_JNE || how == BPF_JEQ))
+		unequal(rs, how == BPF_JNE ? taken : s, in, with.lo);
+}
+
+/* Goes from @s to @slot, which @back says may be a loop's next time around. */
+static void go(struct ranges *rs, struct skep_jit_state *s, uint32_t slot, bool back)
+{
+	if (rs->counters && (back || rs->j->leader[slot] & 2))
+		skep_jit_relations_around(s, back);
+	flow(rs, s, slot);
+}
+
 /* Where @in can go besides the next instruction, and what is known there and here. */
 static void branch(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 {
@@ -195,19 +253,9 @@ static void branch(struct ranges *rs, struct skep_jit_state *s, uint32_t i)
 	if (kind != SKEP_KIND_COND && kind != SKEP_KIND_JA && kind != SKEP_KIND_MAY_GOTO)
 		return;
 	taken = *s;
-	if (kind == SKEP_KIND_COND) {
-		struct skep_jit_range with = s->r[in->src];
-
-		if (skep_insn_table[in->op].src != SKEP_F_READ)
-			with = skep_jit_constant((uint64_t)in->imm);
-		skep_jit_range_cond(in->op, &taken.r[in->dst], &with, true);
-		skep_jit_range_cond(in->op, &s->r[in->dst], &with, false);
-		if (rs->counters) {
-			skep_jit_relations_use(&taken, in->dst);
-			skep_jit_relations_use(s, in->dst);
-		}
-	}
-	flow(rs, &taken, (uint32_t)((int64_t)i + in->off));
+	if (kind == SKEP_KIND_COND)
+		compare(rs, &taken, s, in);
+	go(rs, &taken, (uint32_t)((int64_t)i + in->off), in->off <= 0);
 	if (kind == SKEP_KIND_JA)
 		s->reached = false;
 }
@@ -264,7 +312,7 @@ static void sweep(struct ranges *rs, bool prove)
 			struct skep_jit_state *at = &rs->at[rs->number[i]];
 
 			if (s.reached)
-				flow(rs, &s, i);
+				go(rs, &s, i, false);
 			at->visits += at->visits < UINT16_MAX;
 			s = *at;
 		}
@@ -277,18 +325,6 @@ static void sweep(struct ranges *rs, bool prove)
 		if (j->ir[i].op == SKEP_OP_EXIT)
 			s.reached = false;
 	}
-}
-
-static void add_limit(struct ranges *rs, uint64_t v)
-{
-	unsigned int i;
-
-	if (rs->nr_limits == THRESHOLDS)
-		return;
-	for (i = rs->nr_limits; i > 0 && rs->limit[i - 1] > v; i--)
-		rs->limit[i] = rs->limit[i - 1];
-	rs->limit[i] = v;
-	rs->nr_limits++;
 }
 
 /* Numbers leaders, starts functions, collects what the program compares with. */
@@ -309,11 +345,12 @@ static uint32_t prepare(struct ranges *rs, bool count)
 		    skep_insn_table[in->op].src != SKEP_F_READ) {
 			add_limit(rs, (uint64_t)in->imm - 1);
 			add_limit(rs, (uint64_t)in->imm);
-			rs->counters |= (uint16_t)(j->loops << in->dst);
+			rs->counters |= (uint16_t)(1u << in->dst);
 		}
 	}
 	if (count)
 		add_limit(rs, UINT32_MAX);
+	rs->counters = j->loops ? rs->counters | 1 << SKEP_JIT_TIMES : 0;
 	return n;
 }
 

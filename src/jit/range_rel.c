@@ -4,7 +4,8 @@
  * loops carry along with their counter.  When a loop comes around for the first
  * time both are known exactly, so that the factor is the quotient of what was
  * added to them; after that a relation only holds or is given up.  What bounds
- * the counter then bounds the other.
+ * the counter then bounds the other.  Where no register of the program counts so,
+ * there is SKEP_JIT_TIMES.
  *
  * All of it is arithmetic modulo 2^64, as the program's own.
  */
@@ -59,7 +60,7 @@ static bool infer(struct skep_jit_state *to, const struct skep_jit_state *from, 
 		return true;
 	if (!by || a->hi - a->lo != b->hi - b->lo)
 		return false;
-	for (w = 0; w < 10; w++) {
+	for (w = 0; w <= SKEP_JIT_TIMES; w++) {
 		if (w == reg || !(counters & 1 << w) || !is_single(&to->r[w]) ||
 		    !is_single(&from->r[w]))
 			continue;
@@ -205,4 +206,33 @@ void skep_jit_relations_use(struct skep_jit_state *s, int with)
 		r->hi = lo + span < r->hi ? lo + span : r->hi;
 		skep_jit_range_trim(r);
 	}
+}
+
+void skep_jit_relations_around(struct skep_jit_state *s, bool back)
+{
+	struct skep_jit_range *times = &s->r[SKEP_JIT_TIMES], one = skep_jit_constant(1);
+
+	if (back) {
+		add(s, SKEP_JIT_TIMES, 1);
+		*times = skep_jit_range_alu(SKEP_OP_ADD64_K, times, &one);
+	} else {
+		forget(s, SKEP_JIT_TIMES);
+		*times = skep_jit_constant(0);
+	}
+}
+
+bool skep_jit_relations_unequal(struct skep_jit_state *s, unsigned int reg, uint64_t k,
+				uint64_t *times)
+{
+	const struct skep_jit_relation *rel = &s->rel[reg < 10 ? reg : 0];
+	int64_t mul = (int64_t)rel->mul, far = (int64_t)(k - rel->lo);
+	struct skep_jit_range with;
+
+	if (reg > 9 || !rel->with || rel->span || mul == 0 || mul == -1 || far % mul)
+		return false;
+	*times = (uint64_t)(far / mul);
+	with = skep_jit_constant(*times);
+	skep_jit_range_cond(SKEP_OP_JNE64_K, &s->r[rel->with - 1], &with, true);
+	skep_jit_relations_use(s, rel->with - 1);
+	return true;
 }
