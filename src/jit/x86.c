@@ -11,9 +11,10 @@
  *
  * Checks (only without proof): an access through r10 within its frame is
  * decided here; any other is compared inline with the range that its site
- * found last, or begins with (skep_vm_moved()), and goes to the cold part: to the stack's range, to what any
- * site found last, then to skep_vm_check().  The first access of a group checks
- * for all; where that fails, a copy of the code up to the last checks each.
+ * found last, or begins with (skep_vm_moved()), and goes to the cold part: to
+ * the stack's range, to what any site found last, then to skep_vm_check().  The
+ * first access of a group checks for all; where that fails, a copy of the code
+ * up to the last checks each.
  */
 #if defined(__x86_64__)
 

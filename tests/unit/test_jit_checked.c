@@ -78,7 +78,7 @@ static bool site_is(unsigned int i, const void *start, uint64_t len, uint64_t si
 
 static void test_sites(uint8_t *buffer)
 {
-	/* Jumps in between, so that no access is another's neighbour; the packet is only written. */
+	/* Jumps in between: no access is another's neighbour; the packet is only written. */
 	static const struct bpf_insn insns[] = {
 		LOAD(BPF_W, 2, 1, 0),	  JUMP_K(BPF_JEQ, 2, 0, 5), LOAD(BPF_W, 3, 1, 4),
 		JUMP_K(BPF_JEQ, 3, 0, 3), STORE(BPF_W, 2, 0, 3),    JUMP_K(BPF_JEQ, 3, 1, 1),
