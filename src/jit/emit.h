@@ -47,6 +47,8 @@ struct skep_jit_group {
 	bool member; /* the first of a group checks for this one */
 };
 
+#define SKEP_JIT_LOOPED 0x80 /* in a loop, or in a function that may be called from one */
+
 /* Slots that are emitted one after the other. */
 struct skep_jit_block {
 	uint32_t start, end; /* end is exclusive */
@@ -92,10 +94,16 @@ struct skep_jit {
 	bool tops; /* they are */
 	/*
 	 * Checked mode, by slot: the access is good whatever happens, or the
-	 * look-up's map and key are.
+	 * look-up's map and key are; or the loop of the jump back ends soon.
 	 */
 	uint8_t *proof;
+	bool overdraws; /* some jumps back do not look at the budget */
 	struct skep_jit_group *group; /* checked mode, by slot */
+	/*
+	 * Checked mode, by slot: enum skep_vm_likely of its access, and
+	 * SKEP_JIT_LOOPED.  Nothing that has to be true for code to be right.
+	 */
+	uint8_t *likely;
 	uint8_t *select; /* by slot of a jump: so many behind it are done or not, without jumping */
 	uint8_t *copy; /* if they are: 0, or the register that has what jumping leaves, + 1 */
 	/* By slot: how far on the jump stands that closes a loop to emit twice; NULL, 0: none. */
@@ -104,6 +112,7 @@ struct skep_jit {
 		*blocks; /* all of the program, in the order to emit; NULL: of slots */
 	uint32_t nr_blocks;
 	unsigned int nr_sites; /* of struct skep_vm's that checks use */
+	struct skep_vm_site_use use[SKEP_VM_SITES];
 	bool oom;
 	/* What the architecture tells besides the code: */
 	uint32_t landing; /* label where a fault goes on; 0: nowhere, faults are not wanted */

@@ -159,12 +159,17 @@ static void read_program(struct skep_jit *j)
 	}
 }
 
-/* Leaders between a jump back and its target: in a loop, as far as alignment cares. */
+/* Leaders between a jump back and its target: in a loop, as far as alignment and sites care. */
 static void find_loops(struct skep_jit *j)
 {
 	int64_t low = INT64_MAX;
 	uint32_t i;
 
+	if (j->checked && j->nr_funcs > 1) {
+		for (i = 1; !j->prog->is_func[i]; i++)
+			;
+		memset(&j->likely[i], SKEP_JIT_LOOPED, j->prog->nr - i);
+	}
 	for (i = j->loops ? j->prog->nr : 0; i-- > 0;) {
 		const struct skep_vm_insn *in = &j->ir[i];
 		uint8_t kind = skep_jit_kind(in);
@@ -173,6 +178,8 @@ static void find_loops(struct skep_jit *j)
 			low = i + (int64_t)in->off;
 		if (low < i && j->leader[i])
 			j->leader[i] |= 4;
+		if (low <= i && j->checked)
+			j->likely[i] = SKEP_JIT_LOOPED;
 	}
 }
 
@@ -355,6 +362,7 @@ static int finish(struct skep_jit *j, struct skep_vm_prog *prog, struct skep_err
 	code->native.run = run;
 	memcpy(&code->native.enter, &at, sizeof(at));
 	code->native.sites = j->nr_sites;
+	memcpy(code->native.use, j->use, sizeof(j->use));
 	code->native.destroy = destroy;
 	if (mprotect(code->pages, size, PROT_READ | PROT_EXEC) < 0) {
 		int ret = -errno;
@@ -476,7 +484,8 @@ static bool take_all(struct skep_jit *j)
 	j->proof = skep_jit_take(j, nr, 1);
 	j->select = skep_jit_take(j, nr, 1);
 	j->group = skep_jit_take(j, j->checked ? nr : 1, sizeof(*j->group));
-	return j->label_at && j->leader && j->ir && j->proof && j->select && j->group;
+	j->likely = skep_jit_take(j, j->checked ? nr : 1, 1);
+	return j->label_at && j->leader && j->ir && j->proof && j->select && j->group && j->likely;
 }
 
 int skep_jit_compile(struct skep_vm_prog *prog, const struct skep_jit_opts *opts,

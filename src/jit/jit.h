@@ -40,7 +40,8 @@ enum skep_jit_pass {
 	SKEP_JIT_PASS_LAYOUT = 1 << 14, /* blocks in an order that takes fewer jumps */
 	SKEP_JIT_PASS_OPERAND = 1 << 15, /* arithmetic with memory */
 	SKEP_JIT_PASS_UNROLL = 1 << 16, /* small loops twice */
-	SKEP_JIT_PASS_ALL = (1 << 17) - 1,
+	SKEP_JIT_PASS_BOUND = 1 << 17, /* checked mode: the budget of loops that end soon */
+	SKEP_JIT_PASS_ALL = (1 << 18) - 1,
 };
 
 struct skep_jit_opts {

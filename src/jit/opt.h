@@ -98,7 +98,7 @@ int skep_jit_unroll(struct skep_jit *j);
 /* layout.c: sets j->blocks, if another order is better.  0, or -1: out of memory. */
 int skep_jit_layout(struct skep_jit *j);
 
-/* range.c: sets j->proof.  0, or -1: out of memory. */
+/* range.c: sets j->proof, and has bound.c set j->overdraws.  0, or -1: out of memory. */
 int skep_jit_ranges(struct skep_jit *j);
 
 /* The same for what its traits do not say. */

@@ -11,9 +11,10 @@
  *
  * Checks (only without proof): an access through r10 within its frame is
  * decided here; any other is compared inline with the range that its site
- * found last, and goes to the cold part: to the stack's range, to what any
- * site found last, then to skep_vm_check().  The first access of a group checks
- * for all; where that fails, a copy of the code up to the last checks each.
+ * found last, or begins with (skep_vm_moved()), and goes to the cold part: to
+ * the stack's range, to what any site found last, then to skep_vm_check().  The
+ * first access of a group checks for all; where that fails, a copy of the code
+ * up to the last checks each.
  */
 #if defined(__x86_64__)
 
@@ -54,6 +55,17 @@ void skep_x86_charge(struct x86 *x, uint32_t n)
 	if (!x->j->counted)
 		return;
 	x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
+	x_jcc(x->j, CC_L, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
+	skep_jit_place(x->j, back);
+}
+
+void skep_x86_look(struct x86 *x)
+{
+	uint32_t back;
+
+	if (!x->j->overdraws)
+		return;
+	x_rr(x->j, true, X_TEST, LEFT, LEFT);
 	x_jcc(x->j, CC_S, skep_x86_cold(x, COLD_LIMIT, 0, false, &back));
 	skep_jit_place(x->j, back);
 }
@@ -78,23 +90,47 @@ void skep_x86_blind(struct x86 *x, int32_t imm)
 	x_rr(x->j, true, 0x63, R11, R11);
 }
 
+#define NOBODY UINT16_MAX
+
+/* Accesses that share a site have this in common. */
+static uint16_t shares_by(const struct skep_jit *j, const struct x_addr *at)
+{
+	/* In loops each has its own, so that they do not take it from each other every time. */
+	if (j->likely[j->slot] & SKEP_JIT_LOOPED)
+		return NOBODY;
+	/* There is but one context, and one packet. */
+	return j->likely[j->slot] ? 0 : (uint16_t)((at->base + 1) << 5 | (at->index + 1));
+}
+
 /*
  * A site for an access: what is remembered there holds for its length and
- * direction.  When there are no more, accesses like it share one.  -1: none.
+ * direction.  What runs once shares one with what ran before, by the same
+ * registers; when there are no more, any accesses do.  -1: none.
  */
-static int site_for(struct x86 *x, uint32_t len, bool write)
+static int site_for(struct x86 *x, const struct x_addr *at, uint32_t len, bool write)
 {
+	struct skep_jit *j = x->j;
+	struct skep_vm_site_use use = {
+		.len = (uint16_t)len,
+		.write = write,
+		.likely = j->likely[j->slot] & ~SKEP_JIT_LOOPED,
+	};
+	uint16_t by = shares_by(j, at);
 	unsigned int i, k;
 
+	for (i = 0; i < x->nr_sites && by != NOBODY; i++)
+		if (x->site_by[i] == by && j->use[i].likely == use.likely && j->use[i].len == len &&
+		    j->use[i].write == write)
+			return (int)i;
 	if (x->nr_sites < SKEP_VM_SITES) {
 		i = x->nr_sites++;
-		x->site_len[i] = (uint16_t)len;
-		x->site_write[i] = write;
+		x->site_by[i] = by;
+		j->use[i] = use;
 		return (int)i;
 	}
 	for (k = 0; k < SKEP_VM_SITES; k++) {
 		i = x->next_site++ % SKEP_VM_SITES;
-		if (x->site_len[i] == len && x->site_write[i] == write)
+		if (j->use[i].len == len && j->use[i].write == write)
 			return (int)i;
 	}
 	return -1;
@@ -146,7 +182,8 @@ static void check_at(struct x86 *x, const struct x_addr *at, uint32_t width, boo
 		len = group->len;
 		a.disp += group->min;
 	}
-	site = site_for(x, len, write);
+	/* What is careful runs when a run is about to end: not worth a site. */
+	site = x->careful ? -1 : site_for(x, at, len, write);
 	slow = cold_check_label(x, len, write, site, group, &back);
 	lea(j, &a);
 	if (site < 0) {
@@ -356,8 +393,12 @@ static void branch(struct x86 *x, const struct skep_vm_insn *in, int cc)
 
 static void charge_back(struct x86 *x, const struct skep_vm_insn *in)
 {
-	if (in->off <= 0)
-		skep_x86_charge(x, (uint32_t)-in->off + 1);
+	uint32_t n = (uint32_t)-in->off + 1;
+
+	if (in->off <= 0 && x->j->proof[x->j->slot])
+		x_imm(x->j, true, X_SUB, LEFT, (int32_t)n);
+	else if (in->off <= 0)
+		skep_x86_charge(x, n);
 }
 
 static void compare_k(struct x86 *x, const struct skep_vm_insn *in, uint32_t width, int cc)

@@ -29,6 +29,7 @@ static void epilogue(struct x86 *x)
 
 FN(EXIT)
 {
+	skep_x86_look(x);
 	epilogue(x);
 	x_ret(x->j);
 }

@@ -39,9 +39,7 @@ enum skep_x86_cold {
 struct x86 {
 	struct skep_jit *j;
 	uint32_t fail, check[2], find[2], packet, zero; /* labels of common code */
-	/* What the accesses of each site have in common: length and direction. */
-	uint16_t site_len[SKEP_VM_SITES];
-	bool site_write[SKEP_VM_SITES];
+	uint16_t site_by[SKEP_VM_SITES]; /* of each site: what its addresses are made of */
 	unsigned int nr_sites, next_site;
 	/*
 	 * Machine registers: a comparison does not jump, but moves what is in
@@ -131,6 +129,8 @@ uint32_t skep_x86_cold(struct x86 *x, enum skep_x86_cold kind, uint32_t len, boo
 void skep_x86_rare_division(struct x86 *x, uint32_t what);
 /* Counts @n instructions against the budget. */
 void skep_x86_charge(struct x86 *x, uint32_t n);
+/* Looks whether what has been counted without looking was too much. */
+void skep_x86_look(struct x86 *x);
 /* r11 = &vm->frames[vm->depth].may_goto, less the place of the frames in the vm */
 void skep_x86_frame_address(struct x86 *x);
 

@@ -16,22 +16,53 @@
 
 #include "vm/run.h"
 
+/* Sites begin with what they most likely touch, if the program may; else with @none. */
+static void prepare_sites(struct skep_vm *vm, uint64_t none)
+{
+	const struct skep_vm_native *native = vm->prog->native;
+	const struct skep_vm_packet *packet = vm->run->packet;
+	const struct {
+		uint64_t start, size;
+		bool write;
+	} where[SKEP_VM_LIKELY] = {
+		[SKEP_VM_IN_CTX] = {(uintptr_t)vm->run->ctx, vm->run->ctx_len, vm->run->ctx_write},
+		[SKEP_VM_IN_PACKET] = {packet ? (uintptr_t)packet->data : 0,
+				       packet ? (uint64_t)(packet->data_end - packet->data) : 0,
+				       packet && packet->write},
+	};
+	unsigned int i;
+
+	for (i = 0; i < native->sites; i++) {
+		const struct skep_vm_site_use *use = &native->use[i];
+
+		/* One byte further, or a longer access: not good. */
+		vm->site[i] = (struct skep_vm_site){.start = none};
+		if (where[use->likely].size >= use->len && where[use->likely].write >= use->write)
+			vm->site[i] = (struct skep_vm_site){
+				.start = where[use->likely].start,
+				.last = where[use->likely].size - use->len,
+			};
+	}
+}
+
 void skep_vm_moved(struct skep_vm *vm)
 {
 	/* The entry's frame is always there, so that the check needs no "nothing remembered". */
-	struct skep_vm_span none = {
-		.start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK),
-		.size = SKEP_VM_STACK,
-	};
+	uint64_t start = (uintptr_t)(vm->stack + sizeof(vm->stack) - SKEP_VM_STACK);
+	uint64_t size = SKEP_VM_STACK;
 	unsigned int i;
 
 	if (!vm->checked) /* nobody asks; skep_vm_enter() comes here again when that changes */
 		return;
-	vm->hit[0] = vm->hit[1] = none;
-	/* One byte further, or a longer access: not good. */
+	for (i = 0; i < 2; i++) {
+		/* What most programs touch first. */
+		bool ctx = vm->run->ctx_len >= sizeof(uint64_t) && (i == 0 || vm->run->ctx_write);
+
+		vm->hit[i].start = ctx ? (uintptr_t)vm->run->ctx : start;
+		vm->hit[i].size = ctx ? vm->run->ctx_len : size;
+	}
 	if (vm->prog && vm->prog->native)
-		for (i = 0; i < vm->prog->native->sites; i++)
-			vm->site[i] = (struct skep_vm_site){.start = none.start};
+		prepare_sites(vm, start);
 }
 
 static uint64_t within(uint64_t addr, uint64_t start, uint64_t end)

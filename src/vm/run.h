@@ -50,6 +50,18 @@ enum skep_vm_step {
 typedef enum skep_vm_step skep_vm_runner(struct skep_vm *vm, uint64_t r[11],
 					 const struct skep_vm_insn **pc, unsigned int base);
 
+#define SKEP_VM_SITES 64
+
+/* Where the accesses of a site most likely go.  It is where they are tried first, no more. */
+enum skep_vm_likely { SKEP_VM_ANYWHERE, SKEP_VM_IN_CTX, SKEP_VM_IN_PACKET, SKEP_VM_LIKELY };
+
+/* What the accesses of a site have in common. */
+struct skep_vm_site_use {
+	uint16_t len;
+	bool write;
+	uint8_t likely; /* enum skep_vm_likely */
+};
+
 /* Machine code for a program (src/jit); only ever entered at functions. */
 struct skep_vm_native {
 	skep_vm_runner *run;
@@ -57,6 +69,7 @@ struct skep_vm_native {
 	uint64_t (*enter)(struct skep_vm *vm, void *ctx, size_t len);
 	void (*destroy)(struct skep_vm_native *native);
 	unsigned int sites; /* of vm->site[], that its checks use */
+	struct skep_vm_site_use use[SKEP_VM_SITES];
 };
 
 /* What struct skep_vm_prog says of each slot where a function begins. */
@@ -96,7 +109,6 @@ struct skep_vm_hold {
 	struct skep_map *map;
 };
 
-#define SKEP_VM_SITES 64
 /* What machine code, which counts at jumps back, pays for a call of a function of @n slots. */
 #define SKEP_VM_CALL_COST(n) (1 + (int32_t)((n) / 64))
 #define SKEP_VM_SLICE	     (1 << 18) /* instructions between two looks whether to go on */

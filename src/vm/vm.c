@@ -297,14 +297,6 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	    !skep_vm_refill(vm, prog->insns))
 		return finish(vm, -vm->failed);
 	open_frame(vm, 0);
-	/* What most programs touch first. */
-	if (vm->checked && run->ctx_len >= sizeof(uint64_t)) {
-		struct skep_vm_span ctx = {(uintptr_t)run->ctx, run->ctx_len};
-
-		vm->hit[0] = ctx;
-		if (run->ctx_write)
-			vm->hit[1] = ctx;
-	}
 	if (!prog->native)
 		return finish(vm, interpret(vm, run, result));
 	r0 = prog->native->enter(vm, run->ctx, run->ctx_len);

@@ -86,7 +86,8 @@ struct skep_vm_prog_opts {
 	/*
 	 * Instructions a run may execute (64-bit immediates count two); 0: no
 	 * limit.  Counted where control moves: a run may go over by the
-	 * straight piece of code it is in.
+	 * straight piece of code it is in, and by loops that are known to end
+	 * within a sixteenth of it.
 	 */
 	uint64_t budget;
 	/*
