@@ -149,6 +149,7 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 {
 	struct skep_map *map = (struct skep_map *)(uintptr_t)r[2];
 	struct skep_vm_prog *prog;
+	bool checked;
 
 	if (map->type != BPF_MAP_TYPE_PROG_ARRAY) {
 		skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
@@ -167,8 +168,11 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 		return NULL;
 	}
 	vm->tail_calls++;
+	checked = vm->checked;
 	skep_vm_enter(vm, prog);
 	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
+	if (prog->checked && !checked) /* what the caller left is not for its eyes */
+		open_frame(vm, vm->depth);
 	return prog;
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "jit/jit.h"
+#include "map/map.h"
 #include "tap.h"
 #include "vm/run.h"
 
@@ -214,6 +215,67 @@ static void test_entries(void)
 	skep_vm_prog_put(prog);
 }
 
+static struct skep_vm_prog *jumped_to;
+
+static void *prog_of(void *ctx, int fd)
+{
+	return skep_vm_prog_get(jumped_to);
+}
+
+static void put(void *prog)
+{
+	skep_vm_prog_put(prog);
+}
+
+static uint32_t no_id(const void *prog)
+{
+	return 0;
+}
+
+/* From what was verified to what was not: by machine code if @jit. */
+static void test_tail(bool jit)
+{
+	static const struct skep_map_prog_ops ops = {.get = prog_of, .put = put, .id = no_id};
+	static const struct bpf_insn reads[] = {
+		{BPF_LDX | BPF_MEM | BPF_DW, 0, 10, -8, 0},
+		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+	};
+	static const struct bpf_insn jumps[] = {
+		{BPF_ST | BPF_MEM | BPF_DW, 10, 0, -8, 77},
+		{BPF_LD | BPF_IMM | BPF_DW, 2, BPF_PSEUDO_MAP_IDX, 0, 0},
+		{0, 0, 0, 0, 0},
+		{BPF_ALU64 | BPF_MOV | BPF_K, 3, 0, 0, 0},
+		{BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call},
+		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+	};
+	union bpf_attr attr = {.map_type = BPF_MAP_TYPE_PROG_ARRAY,
+			       .key_size = 4,
+			       .value_size = 4,
+			       .max_entries = 1};
+	struct skep_map *map = NULL;
+	struct skep_vm_prog_opts o = {
+		.sz = sizeof(o), .name = "tail", .maps = &map, .nr_maps = 1, .trusted = true};
+	/* The store is not left out, though the verifier would say that nobody reads it. */
+	struct skep_jit_opts opts = {.sz = sizeof(opts), .without = SKEP_JIT_PASS_STACK};
+	struct skep_vm_prog *prog = NULL;
+	uint32_t key = 0, fd = 0;
+
+	ok(skep_map_create(&map, &attr, &ops, NULL, NULL, NULL) == 0 &&
+		   skep_vm_prog_create(&prog, jumps, 6, &o, NULL) == 0,
+	   "a program that jumps into another");
+	o.trusted = false;
+	o.nr_maps = 0;
+	ok(skep_vm_prog_create(&jumped_to, reads, 2, &o, NULL) == 0 &&
+		   (!jit || (skep_jit_compile(prog, &opts, NULL) == 0 &&
+			     skep_jit_compile(jumped_to, &opts, NULL) == 0)) &&
+		   skep_map_sys_update(map, &key, &fd, 0) == 0,
+	   "the other, which nobody has verified");
+	ok(result(prog) == 0, "it does not see the stack of the first");
+	skep_vm_prog_put(prog);
+	skep_map_put(map);
+	skep_vm_prog_put(jumped_to);
+}
+
 int main(void)
 {
 	if (!skep_jit_arch()) {
@@ -225,5 +287,7 @@ int main(void)
 	test_entries();
 	test_large(false);
 	test_large(true);
+	test_tail(false);
+	test_tail(true);
 	return done();
 }
