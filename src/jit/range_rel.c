@@ -152,7 +152,6 @@ static bool is_small(const struct skep_jit_range *r, int64_t by)
 void skep_jit_relations_step(const struct skep_jit *j, struct skep_jit_state *s,
 			     const struct skep_vm_insn *in)
 {
-	bool wide = skep_insn_table[in->op].width == 64;
 	struct skep_jit_relation rel;
 	int64_t by = in->imm;
 	uint16_t def;
@@ -162,7 +161,7 @@ void skep_jit_relations_step(const struct skep_jit *j, struct skep_jit_state *s,
 	case SKEP_OP_SUB32_K: by = -by; /* fall through */
 	case SKEP_OP_ADD64_K:
 	case SKEP_OP_ADD32_K:
-		if (wide || is_small(&s->r[in->dst], by))
+		if (skep_insn_table[in->op].width == 64 || is_small(&s->r[in->dst], by))
 			add(s, in->dst, (uint64_t)by);
 		else
 			forget(s, in->dst);
