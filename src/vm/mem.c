@@ -151,6 +151,8 @@ static uint64_t reach(const struct skep_vm *vm, uint64_t addr, bool write)
 
 uint64_t skep_vm_reach(struct skep_vm *vm, uint64_t addr, bool write)
 {
+	if (!vm->checked)
+		skep_vm_set_stack(vm, vm->depth);
 	return reach(vm, addr, write);
 }
 

@@ -168,6 +168,16 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 /* Makes @prog the current one. */
 void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog);
 
+/*
+ * The frame at @depth becomes the current one.  Machine code without checks
+ * does not keep what this sets: who needs it then says so.
+ */
+static inline void skep_vm_set_stack(struct skep_vm *vm, unsigned int depth)
+{
+	vm->span = (uint64_t)(depth + 1) * SKEP_VM_STACK;
+	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
+}
+
 /* The function whose address is @addr, or NULL when it is none of the current program's. */
 const struct skep_vm_insn *skep_vm_func(const struct skep_vm *vm, uint64_t addr);
 

@@ -13,13 +13,6 @@
 
 #include "vm/run.h"
 
-/* The frame at @depth becomes the current one. */
-static inline void set_stack(struct skep_vm *vm, unsigned int depth)
-{
-	vm->span = (uint64_t)(depth + 1) * SKEP_VM_STACK;
-	vm->lo = (uint64_t)(uintptr_t)(vm->stack + sizeof(vm->stack)) - vm->span;
-}
-
 int skep_vm_create(struct skep_vm **vm, struct skep_err *err)
 {
 	struct timespec now;
@@ -90,7 +83,7 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 /* The frame at @depth, which is vm->depth, begins. */
 static inline void open_frame(struct skep_vm *vm, unsigned int depth)
 {
-	set_stack(vm, depth);
+	skep_vm_set_stack(vm, depth);
 	vm->frames[depth].may_goto = SKEP_VM_MAY_GOTO;
 	if (vm->checked) {
 		size_t len = SKEP_VM_STACK;
@@ -126,7 +119,7 @@ const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11])
 {
 	struct skep_vm_frame *frame = &vm->frames[vm->depth--];
 
-	set_stack(vm, vm->depth);
+	skep_vm_set_stack(vm, vm->depth);
 	memcpy(&r[6], frame->saved, sizeof(frame->saved));
 	if (frame->prog != vm->prog)
 		skep_vm_enter(vm, frame->prog);
@@ -170,6 +163,7 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 	vm->tail_calls++;
 	checked = vm->checked;
 	skep_vm_enter(vm, prog);
+	skep_vm_set_stack(vm, vm->depth);
 	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
 	if (prog->checked && !checked) /* what the caller left is not for its eyes */
 		open_frame(vm, vm->depth);

@@ -20,9 +20,12 @@
 #include "jit/jit.h"
 #include "vm/run.h"
 
+#define TAILS 8 /* one program of so many may jump into others */
+
 struct state {
 	struct skep_vm *vm;
 	struct skep_map *maps[GEN_HOSTILE], *inner;
+	struct skep_vm_prog *targets[2]; /* of tail calls */
 	struct gen g;
 	struct world start;
 	struct world now; /* what the maps hold */
@@ -161,7 +164,7 @@ static struct skep_vm_prog *create(struct state *s, bool trusted)
 		.trusted = trusted,
 		.budget = s->g.leaks ? 4000 : 0,
 		.maps = s->maps,
-		.nr_maps = s->g.leaks ? GEN_HOSTILE : GEN_MAPS,
+		.nr_maps = s->g.leaks || s->g.tails ? GEN_HOSTILE : GEN_MAPS,
 	};
 	struct bpf_insn insns[GEN_MAX + 64];
 	struct skep_vm_prog *prog = NULL;
@@ -283,6 +286,36 @@ static unsigned int some_passes(struct state *s, uint64_t n)
 	return (unsigned int)x & SKEP_JIT_PASS_ALL;
 }
 
+/* Programs to jump into, one of them without checks unless anybody may come: in any engine. */
+static void make_targets(struct state *s, bool hostile)
+{
+	struct gen g = s->g;
+	uint32_t k;
+	int fd;
+
+	for (k = 0; k < 2; k++) {
+		s->g.random = gen_random(&g) | 1;
+		s->g.tails = gen_random(&g) >> 33 & 1;
+		gen_program(&s->g);
+		s->targets[k] = create(s, k && !hostile);
+		if (gen_random(&g) >> 33 & 1)
+			s->failures += skep_jit_compile(s->targets[k], NULL, NULL) < 0;
+		fd = (int)k;
+		s->failures += skep_map_sys_update(s->maps[MAP_PROGS], &k, &fd, 0) < 0;
+	}
+	s->g = g;
+}
+
+static void drop_targets(struct state *s)
+{
+	uint32_t k;
+
+	for (k = 0; k < 2; k++) {
+		skep_map_delete(s->maps[MAP_PROGS], &k);
+		skep_vm_prog_put(s->targets[k]);
+	}
+}
+
 static void ask_kernel(struct state *s, const struct answer *want)
 {
 	static char log[1 << 16];
@@ -299,22 +332,13 @@ static void ask_kernel(struct state *s, const struct answer *want)
 	}
 }
 
-static void one(struct state *s, uint64_t seed, bool hostile, unsigned int kernel)
+/* The program that has been generated, in every engine. */
+static void compare(struct state *s, uint64_t seed, bool hostile, unsigned int kernel)
 {
 	struct skep_vm_prog *checked, *trusted;
 	struct answer want, got;
 	unsigned int i;
 
-	s->seed = seed;
-	s->g.random = seed * 0x9e3779b97f4a7c15ull | 1;
-	gen_random(&s->g);
-	gen_world(&s->g, &s->start);
-	if (hostile)
-		gen_hostile(&s->g);
-	else
-		gen_program(&s->g);
-	if (s->verbose)
-		show(s);
 	checked = create(s, false);
 	if (!checked) {
 		s->failures += !hostile;
@@ -322,7 +346,8 @@ static void one(struct state *s, uint64_t seed, bool hostile, unsigned int kerne
 	}
 	run(s, checked, &want);
 	s->ended += want.ret == 0;
-	if (!hostile && want.ret < 0)
+	/* Programs that jump into others may call deeper than there are frames. */
+	if (!hostile && want.ret < 0 && !(s->g.tails && want.tag == SKEP_E_RUN_LIMIT))
 		differ(s, "a program that must end well", &want, &want);
 	jit(s, checked, seed % 2 ? SKEP_JIT_PASS_ALL : some_passes(s, seed / 2), &want);
 	skep_vm_prog_put(checked);
@@ -335,8 +360,28 @@ static void one(struct state *s, uint64_t seed, bool hostile, unsigned int kerne
 	for (i = 0; i <= SKEP_JIT_PASS_ALL && s->verbose; i++)
 		jit(s, trusted, i, &want);
 	skep_vm_prog_put(trusted);
-	if (kernel && gen_random(&s->g) % 100 < kernel)
+	if (kernel && !s->g.tails && gen_random(&s->g) % 100 < kernel)
 		ask_kernel(s, &want);
+}
+
+static void one(struct state *s, uint64_t seed, bool hostile, unsigned int kernel)
+{
+	s->seed = seed;
+	s->g.random = seed * 0x9e3779b97f4a7c15ull | 1;
+	gen_random(&s->g);
+	s->g.tails = seed % TAILS == 0;
+	if (s->g.tails)
+		make_targets(s, hostile);
+	gen_world(&s->g, &s->start);
+	if (hostile)
+		gen_hostile(&s->g);
+	else
+		gen_program(&s->g);
+	if (s->verbose)
+		show(s);
+	compare(s, seed, hostile, kernel);
+	if (s->g.tails)
+		drop_targets(s);
 }
 
 static double now(void)
@@ -353,9 +398,26 @@ static struct skep_map *inner_map(void *ctx, int fd, int *ret)
 	return ((struct state *)ctx)->inner;
 }
 
+/* A descriptor in MAP_PROGS is which of the targets. */
+static void *target(void *ctx, int fd)
+{
+	return skep_vm_prog_get(((struct state *)ctx)->targets[fd]);
+}
+
+static void put_target(void *prog)
+{
+	skep_vm_prog_put(prog);
+}
+
+static uint32_t no_id(const void *prog)
+{
+	return 0;
+}
+
 static bool make_maps(struct state *s)
 {
-	static const struct skep_map_prog_ops ops = {.map = inner_map};
+	static const struct skep_map_prog_ops ops = {
+		.map = inner_map, .get = target, .put = put_target, .id = no_id};
 	const union bpf_attr inner = {
 		.map_type = BPF_MAP_TYPE_ARRAY, .key_size = 4, .value_size = 24, .max_entries = 2};
 	uint32_t i;

@@ -12,11 +12,12 @@
 #define GEN_CTX	 64 /* bytes of context that programs use; their r0 is stored behind */
 #define GEN_KEYS 16 /* of the hash: 0 to 15 */
 #define GEN_MAPS 4
-/* Those after GEN_MAPS are for hostile programs only. */
+/* Those after GEN_MAPS are for hostile programs only, and the last for who jumps away. */
 #define MAP_TRIE    4
 #define MAP_BLOOM   5
 #define MAP_OUTER   6 /* holds a map at key 0 and 1 that no program has by itself */
-#define GEN_HOSTILE 7
+#define MAP_PROGS   7 /* programs at key 0 and 1 */
+#define GEN_HOSTILE 8
 #define MAP_DIRECT  0 /* array of one value: its address is an immediate */
 #define MAP_ARRAY   1
 #define MAP_HASH    2
@@ -30,6 +31,7 @@ struct gen {
 	uint32_t n;
 	uint32_t funcs[8]; /* where functions start, ascending */
 	uint32_t nr_funcs;
+	bool tails; /* it may jump into the programs of MAP_PROGS: set by who asks for a program */
 	bool unaligned; /* accesses of stack and context that the kernel refuses */
 	bool leaks; /* addresses may have become numbers */
 };

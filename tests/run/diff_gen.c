@@ -30,6 +30,7 @@ const union bpf_attr gen_maps[GEN_HOSTILE] = {
 	 .map_flags = BPF_F_NO_PREALLOC},
 	{.map_type = BPF_MAP_TYPE_BLOOM_FILTER, .value_size = 8, .max_entries = 8},
 	{.map_type = BPF_MAP_TYPE_ARRAY_OF_MAPS, .key_size = 4, .value_size = 4, .max_entries = 4},
+	{.map_type = BPF_MAP_TYPE_PROG_ARRAY, .key_size = 4, .value_size = 4, .max_entries = 3},
 };
 
 struct fn {
@@ -473,6 +474,20 @@ static void callback(struct fn *f)
 	called(f);
 }
 
+/* bpf_tail_call() of a program that is there, or not. */
+static void jump_away(struct fn *f)
+{
+	struct gen *g = f->g;
+
+	if (!g->tails || f->bare || !f->ctx || f->loop)
+		return;
+	mov_x(g, 1, 6);
+	put_wide(g, 2, BPF_PSEUDO_MAP_FD, MAP_PROGS, 0);
+	mov(g, 3, (int32_t)below(g, 4));
+	put(g, BPF_JMP | BPF_CALL, 0, 0, 0, BPF_FUNC_tail_call);
+	called(f);
+}
+
 static void wide(struct fn *f)
 {
 	uint8_t dst = target(f, false);
@@ -657,6 +672,8 @@ static void block(struct fn *f, uint32_t n)
 			callback(f);
 		else if (what < 38)
 			wide(f);
+		else if (what < 39 && f->g->tails)
+			jump_away(f);
 		else
 			idiom(f);
 	}
