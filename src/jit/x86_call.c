@@ -317,7 +317,13 @@ FN(lookup)
 
 #define LOOPS (1 << 23) /* BPF_MAX_LOOPS */
 #define KEPT  40 /* of the call area: what reload_args() leaves alone */
-#define COUNT RBX /* how often the callback has run, if it cannot see that; else KEPT is */
+#define COUNT RBX /* r6's: how often the callback has run, if it cannot see that; else KEPT is */
+
+/* Without proof what names r6, or may jump into who does, can see it. */
+static bool counts_in_memory(const struct skep_jit *j)
+{
+	return j->checked && (j->tails || j->named & 1 << BPF_REG_6);
+}
 
 /*
  * Without proof the callback of bpf_loop() may look at r6 to r9, which are 0
@@ -347,13 +353,13 @@ static void loop_call(struct x86 *x, uint32_t func, int32_t area)
 	int i;
 
 	before_call(x, what);
-	if (j->checked)
+	if (counts_in_memory(j))
 		x_load(j, false, map[1], RSP, area + KEPT);
 	else
 		x_mov(j, false, map[1], COUNT);
 	x_load(j, true, map[2], RSP, area + 16);
 	for (i = 0; i < 10 && j->checked; i++)
-		if (i != 1 && i != 2)
+		if (i != 1 && i != 2 && (i < 6 || j->tails || j->named & 1 << i))
 			x_const(j, map[i], 0);
 	x_call(j, skep_x86_entry(x, func));
 	after_call(x, what);
@@ -364,12 +370,12 @@ static void loop_count(struct x86 *x, uint32_t again, uint32_t done, int32_t are
 {
 	struct skep_jit *j = x->j;
 
-	if (j->checked)
+	if (counts_in_memory(j))
 		x_mem_imm(j, true, X_ADD, RSP, area + KEPT, 1);
 	else
 		x_imm(j, false, X_ADD, COUNT, 1);
 	x_rr(j, true, X_TEST, RAX, RAX);
-	if (j->checked)
+	if (counts_in_memory(j))
 		x_load(j, true, RAX, RSP, area + KEPT);
 	else
 		x_mov(j, true, RAX, COUNT);
@@ -397,7 +403,7 @@ FN(loop)
 	x_jcc(j, CC_E, end);
 	check_depth(x);
 	loop_registers(x, true);
-	if (j->checked)
+	if (counts_in_memory(j))
 		x_mem_imm(j, true, X_AND, RSP, area + KEPT, 0);
 	else
 		x_const(j, COUNT, 0);
