@@ -110,6 +110,12 @@ static void left_of_ended(struct x86 *x)
 	skep_jit_place(j, skip);
 }
 
+/* False for what C keeps in the register of BPF's r@i: the program does not name it. */
+static bool belongs(const struct x86 *x, int i)
+{
+	return i < 6 || i == 10 || x->host_save & 1 << (i - 6);
+}
+
 /*
  * uint64_t enter(struct skep_vm *vm, ctx, len): the program from its start; r0.
  * It does not hand native_sp from run to run: that would be a chain through memory.
@@ -128,7 +134,7 @@ static void enter_stub(struct x86 *x)
 	x_mov(j, true, skep_x86_map[2], RDX);
 	x_lea(j, RBP, VM, AT(stack) + (int32_t)sizeof(((struct skep_vm *)0)->stack));
 	for (i = 0; i < 10; i++)
-		if (i != 1 && i != 2 && (i < 6 || x->host_save & 1 << (i - 6)))
+		if (i != 1 && i != 2 && belongs(x, i))
 			x_const(j, skep_x86_map[i], 0);
 	x_call(j, skep_x86_entry(x, 0));
 	left_of_ended(x);
@@ -151,7 +157,7 @@ static void stub(struct x86 *x)
 	stub_enter(x);
 	x_mov(j, true, R11, RDX);
 	for (i = 0; i < 11; i++)
-		if (i != 2) /* rsi, the array's address, last */
+		if (i != 2 && belongs(x, i)) /* rsi, the array's address, last */
 			x_load(j, true, skep_x86_map[i], RSI, i * 8);
 	x_load(j, true, RSI, RSI, 2 * 8);
 	x_indirect(j, 2, R11);

@@ -215,6 +215,61 @@ static void test_entries(void)
 	skep_vm_prog_put(prog);
 }
 
+#if defined(__x86_64__)
+/* fn(a, b, c); bits of rbx, r13, r14 and r15 say which of them it has not given back. */
+int lost_registers(const void *fn, const void *a, const void *b, const void *c);
+__asm__(".text\n"
+	"lost_registers:\n"
+	"push %rbx; push %r13; push %r14; push %r15; sub $8, %rsp\n"
+	"mov %rdi, %rax; mov %rsi, %rdi; mov %rdx, %rsi; mov %rcx, %rdx\n"
+	"mov $1, %ebx; mov $2, %r13d; mov $4, %r14d; mov $8, %r15d\n"
+	"call *%rax\n"
+	"xor $1, %rbx; setne %al; movzx %al, %eax\n"
+	"xor $2, %r13; setne %cl; movzx %cl, %ecx; lea (%rax,%rcx,2), %eax\n"
+	"xor $4, %r14; setne %cl; movzx %cl, %ecx; lea (%rax,%rcx,4), %eax\n"
+	"xor $8, %r15; setne %cl; movzx %cl, %ecx; lea (%rax,%rcx,8), %eax\n"
+	"add $8, %rsp; pop %r15; pop %r14; pop %r13; pop %rbx; ret\n");
+
+/* The start of the program: behind both stubs. */
+static const void *entry_of(const uint8_t *code, size_t len)
+{
+	size_t i;
+	int n = 0;
+
+	for (i = 0; i + 4 < len; i++)
+		if (!memcmp(code + i, "\xf3\x0f\x1e\xfa", 4) && ++n == 3)
+			return code + i;
+	return NULL;
+}
+
+/* Both stubs give C's registers back, whatever the program names. */
+static void test_registers(uint8_t reg)
+{
+	struct bpf_insn insns[] = {
+		{BPF_ALU64 | BPF_MOV | BPF_K, reg, 0, 0, 77},
+		{BPF_ALU64 | BPF_MOV | BPF_X, 0, reg, 0, 0},
+		{BPF_JMP | BPF_EXIT, 0, 0, 0, 0},
+	};
+	struct skep_vm_prog_opts o = {.sz = sizeof(o), .name = "registers", .trusted = true};
+	struct skep_vm_prog *prog = NULL;
+	uint64_t r[11] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11};
+	struct skep_vm *vm = NULL;
+	const void *code = NULL, *enter;
+	size_t len;
+
+	ok(skep_vm_create(&vm, NULL) == 0 && skep_vm_prog_create(&prog, insns, 3, &o, NULL) == 0 &&
+		   skep_jit_compile(prog, NULL, NULL) == 0,
+	   "a program that names r%d", reg);
+	len = skep_jit_code(prog, &code);
+	ok(lost_registers(code, vm, r, entry_of(code, len)) == 0 && r[0] == 77,
+	   "C has its registers back when it is entered at a function");
+	memcpy(&enter, &prog->native->enter, sizeof(enter));
+	ok(lost_registers(enter, vm, r, NULL) == 0, "and as a whole");
+	skep_vm_prog_put(prog);
+	skep_vm_destroy(vm);
+}
+#endif
+
 static struct skep_vm_prog *jumped_to;
 
 static void *prog_of(void *ctx, int fd)
@@ -287,6 +342,11 @@ int main(void)
 	test_entries();
 	test_large(false);
 	test_large(true);
+#if defined(__x86_64__)
+	test_registers(0);
+	test_registers(6);
+	test_registers(8);
+#endif
 	test_tail(false);
 	test_tail(true);
 	return done();
