@@ -14,7 +14,7 @@ gcc -std=gnu11 -D_GNU_SOURCE -DSKEP_VERSION='"0.1.0"' -fno-strict-aliasing -O1 -
 	src/sys/sys.c src/sys/ring.c src/event/sym*.c \
 	src/lib/engine.c src/lib/err.c src/lib/map.c src/lib/program.c src/lib/thread.c \
 	tests/unit/test_lib_threads.c tests/lib/no_objects.c \
-	-lelf -lpthread -ldl -o "$work/threads" >"$work/log" 2>&1 ||
+	-lelf -lz -lpthread -ldl -o "$work/threads" >"$work/log" 2>&1 ||
 	{ echo "not ok 1 - builds"; sed 's/^/# /' "$work/log" | tail -n 30; echo 1..1; exit 1; }
 # Not data of ours: what programs do to values, and values copied while programs change them.
 printf 'race_top:skep_vm_interp_\nrace:copy_out\n' >"$work/known"
