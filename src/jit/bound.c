@@ -8,7 +8,7 @@
  * range only grows there, or only shrinks, and does so on every way around;
  * or if there is no way around but by jumps that do look.  However many regions
  * follow each other, a run goes over its budget by a sixteenth, and over its
- * slice by half of one, at most.
+ * slice by half of one, at most.  A may_goto that jumps back always looks.
  */
 #include <string.h>
 

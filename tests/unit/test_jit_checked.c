@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "jit/jit.h"
 #include "map/map.h"
@@ -168,6 +169,41 @@ static void test_budget(void)
 	ok(spend(100, 20000, true) == -ELOOP, "one that a longer loop uses up");
 }
 
+/* A loop that only may_goto closes, which jumps for ever once its own count is used up. */
+static int spin(int16_t back, bool jit, int *insn)
+{
+	const struct bpf_insn insns[] = {
+		ALU_K(BPF_MOV, 0, 0),
+		ALU_K(BPF_MOV, 2, 0),
+		ALU_K(BPF_ADD, 2, 1), /* to the next may_goto: this loop looks at the budget */
+		INSN(BPF_JMP | BPF_JCOND, 0, 0, 1, 0),
+		JUMP_K(BPF_JA, 0, 0, -3),
+		ALU_K(BPF_ADD, 0, 1),
+		INSN(BPF_JMP | BPF_JCOND, 0, 0, back, 0),
+		EXIT,
+	};
+	struct skep_vm_prog *prog = create(insns, NR(insns), 1u << 26, jit);
+	struct world w = {0};
+	int ret;
+
+	alarm(20); /* a hang must not be one of all tests */
+	ret = run(prog, &w, NULL, false, insn);
+	alarm(0);
+	skep_vm_prog_put(prog);
+	return ret;
+}
+
+static void test_may_goto(void)
+{
+	int insn[2], ret[2];
+
+	ret[0] = spin(-2, false, &insn[0]);
+	ret[1] = spin(-2, true, &insn[1]);
+	ok(ret[0] == -ELOOP && ret[1] == -ELOOP && insn[0] == 6 && insn[1] == 6,
+	   "a may_goto that jumps back for ever uses up the budget");
+	ok(spin(-1, true, insn) == -ELOOP && *insn == 6, "and one to itself");
+}
+
 static uint64_t seed = 20261129;
 
 static int32_t pick(int32_t n)
@@ -310,6 +346,7 @@ int main(void)
 	test_sites(buffer);
 	test_context();
 	test_budget();
+	test_may_goto();
 	test_random();
 	skep_vm_destroy(vm);
 	skep_map_put(map);
