@@ -161,12 +161,43 @@ static int spend(int32_t n, int32_t m, bool jit)
 	return ret;
 }
 
+/*
+ * @n times around a loop that 15 jumps back close, besides its last, which are
+ * never taken but charge for all of it.
+ */
+static int fan(int32_t n, bool jit)
+{
+	struct bpf_insn insns[128] = {
+		ALU_K(BPF_MOV, 2, 0),	   STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 10, -8),
+		JUMP_K(BPF_JGE, 2, n, 96), ALU_K(BPF_ADD, 2, 1),
+	};
+	struct skep_vm_prog *prog;
+	struct world w = {0};
+	int16_t i;
+	int insn, ret;
+
+	for (i = 5; i < 83; i++)
+		insns[i] = (struct bpf_insn)ALU_K(BPF_ADD, 4, 1);
+	for (; i < 98; i++)
+		insns[i] = (struct bpf_insn)JUMP_K(BPF_JEQ, 3, i, (int16_t)(2 - i));
+	insns[i] = (struct bpf_insn)JUMP_K(BPF_JA, 0, 0, (int16_t)(2 - i));
+	insns[i + 1] = (struct bpf_insn)ALU_K(BPF_MOV, 0, 0);
+	insns[i + 2] = (struct bpf_insn)EXIT;
+	insns[3].off = (int16_t)(i - 3);
+	prog = create(insns, (uint32_t)i + 3, 1u << 23, jit);
+	ret = run(prog, &w, NULL, false, &insn);
+	skep_vm_prog_put(prog);
+	return ret;
+}
+
 static void test_budget(void)
 {
 	ok(spend(200, 20, false) == 0 && spend(200, 20, true) == 0, "a budget that is enough");
 	ok(spend(245, 20, false) == -ELOOP && spend(245, 20, true) == -ELOOP,
 	   "one that a loop overdraws which ends soon");
 	ok(spend(100, 20000, true) == -ELOOP, "one that a longer loop uses up");
+	ok(fan(1100, false) == 0 && fan(1100, true) == 0,
+	   "a loop that charges many times for each time around");
 }
 
 /* A loop that only may_goto closes, which jumps for ever once its own count is used up. */
