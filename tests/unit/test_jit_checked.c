@@ -190,6 +190,33 @@ static int fan(int32_t n, bool jit)
 	return ret;
 }
 
+/* Three times around a loop of more instructions than two slices have. */
+static int crawl(uint64_t budget, bool jit)
+{
+	const uint32_t nr = 3 * SKEP_VM_SLICE;
+	struct bpf_insn *insns = calloc(nr, sizeof(*insns));
+	struct skep_vm_prog *prog;
+	struct world w = {0};
+	uint32_t i;
+	int insn, ret;
+
+	/* Jumps reach 2^15 slots, those that are long all. */
+	for (i = 0; insns && i < nr; i++)
+		insns[i] = (struct bpf_insn)ALU_K(BPF_ADD, 4, 1);
+	if (!insns)
+		return -ENOMEM;
+	insns[0] = (struct bpf_insn)ALU_K(BPF_MOV, 0, 0);
+	insns[nr - 4] = (struct bpf_insn)ALU_K(BPF_ADD, 0, 1);
+	insns[nr - 3] = (struct bpf_insn)JUMP_K(BPF_JEQ, 0, 3, 1);
+	insns[nr - 2] = (struct bpf_insn)INSN(BPF_JMP32 | BPF_JA, 0, 0, 0, 2 - (int32_t)nr);
+	insns[nr - 1] = (struct bpf_insn)EXIT;
+	prog = create(insns, nr, budget, jit);
+	ret = run(prog, &w, NULL, false, &insn);
+	skep_vm_prog_put(prog);
+	free(insns);
+	return ret;
+}
+
 static void test_budget(void)
 {
 	ok(spend(200, 20, false) == 0 && spend(200, 20, true) == 0, "a budget that is enough");
@@ -198,6 +225,10 @@ static void test_budget(void)
 	ok(spend(100, 20000, true) == -ELOOP, "one that a longer loop uses up");
 	ok(fan(1100, false) == 0 && fan(1100, true) == 0,
 	   "a loop that charges many times for each time around");
+	ok(crawl(1 << 22, false) == 0 && crawl(1 << 22, true) == 0,
+	   "a loop that is longer than two slices of the budget");
+	ok(crawl(1 << 20, false) == -ELOOP && crawl(1 << 20, true) == -ELOOP,
+	   "it uses up a budget that is too little");
 }
 
 /* A loop that only may_goto closes, which jumps for ever once its own count is used up. */
