@@ -8,7 +8,7 @@
  * range only grows there, or only shrinks, and does so on every way around;
  * or if there is no way around but by jumps that do look.  However many regions
  * follow each other, a run goes over its budget by a sixteenth, and over its
- * slice by half of one, at most.
+ * slice by half of one, at most.  A may_goto that jumps back always looks.
  */
 #include <string.h>
 
@@ -23,7 +23,7 @@
 
 struct region {
 	uint32_t start, end; /* slots, both included */
-	uint64_t cost; /* instructions, until something looks */
+	uint64_t cost; /* what is charged, until something looks */
 	uint32_t jumps[JUMPS], nr;
 };
 
@@ -163,10 +163,13 @@ static bool ends_by(struct bounds *b, struct region *region, struct counter *c)
 
 	if (c->reg >= 0 && !counts(b, region, c))
 		return false;
-	for (i = 0; i < region->nr; i++)
+	/* Until a step each may charge once, taken or not; they cover the region together. */
+	region->cost = 0;
+	for (i = 0; i < region->nr; i++) {
 		if (cycles(b, region, c->reg, region->jumps[i]))
 			return false;
-	region->cost = region->end - region->start + 1;
+		region->cost += (uint64_t)(1 - b->j->ir[region->jumps[i]].off);
+	}
 	if (c->reg >= 0)
 		region->cost *= (c->hi - c->lo) / c->step + 2;
 	return true;

@@ -479,6 +479,7 @@ FN(MAY_GOTO)
 	x_jcc(x->j, CC_AE, go_on);
 	/* It was 0: used up, and stays so. */
 	x_mem_imm(x->j, true, X_ADD, R11, AT(frames[0].may_goto), 1);
+	charge_back(x, in);
 	x_jmp(x->j, target(x, in));
 	skep_jit_place(x->j, go_on);
 }

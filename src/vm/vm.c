@@ -172,8 +172,12 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 
 bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
 {
-	uint64_t slice = vm->rest < SKEP_VM_SLICE ? vm->rest : SKEP_VM_SLICE;
+	uint64_t slice = SKEP_VM_SLICE;
 
+	/* What was charged at once may be more than a slice. */
+	if (vm->left < -(int64_t)slice)
+		slice += (uint64_t)-vm->left;
+	slice = vm->rest < slice ? vm->rest : slice;
 	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)) {
 		atomic_store_explicit(&vm->stop, 0, memory_order_relaxed);
 		skep_vm_fail(vm, pc, SKEP_E_RUN_STOPPED, ECANCELED,

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "jit/jit.h"
 #include "map/map.h"
@@ -160,12 +161,109 @@ static int spend(int32_t n, int32_t m, bool jit)
 	return ret;
 }
 
+/*
+ * @n times around a loop that 15 jumps back close, besides its last, which are
+ * never taken but charge for all of it.
+ */
+static int fan(int32_t n, bool jit)
+{
+	struct bpf_insn insns[128] = {
+		ALU_K(BPF_MOV, 2, 0),	   STORE(BPF_DW, 10, -8, 2), LOAD(BPF_DW, 3, 10, -8),
+		JUMP_K(BPF_JGE, 2, n, 96), ALU_K(BPF_ADD, 2, 1),
+	};
+	struct skep_vm_prog *prog;
+	struct world w = {0};
+	int16_t i;
+	int insn, ret;
+
+	for (i = 5; i < 83; i++)
+		insns[i] = (struct bpf_insn)ALU_K(BPF_ADD, 4, 1);
+	for (; i < 98; i++)
+		insns[i] = (struct bpf_insn)JUMP_K(BPF_JEQ, 3, i, (int16_t)(2 - i));
+	insns[i] = (struct bpf_insn)JUMP_K(BPF_JA, 0, 0, (int16_t)(2 - i));
+	insns[i + 1] = (struct bpf_insn)ALU_K(BPF_MOV, 0, 0);
+	insns[i + 2] = (struct bpf_insn)EXIT;
+	insns[3].off = (int16_t)(i - 3);
+	prog = create(insns, (uint32_t)i + 3, 1u << 23, jit);
+	ret = run(prog, &w, NULL, false, &insn);
+	skep_vm_prog_put(prog);
+	return ret;
+}
+
+/* Three times around a loop of more instructions than two slices have. */
+static int crawl(uint64_t budget, bool jit)
+{
+	const uint32_t nr = 3 * SKEP_VM_SLICE;
+	struct bpf_insn *insns = calloc(nr, sizeof(*insns));
+	struct skep_vm_prog *prog;
+	struct world w = {0};
+	uint32_t i;
+	int insn, ret;
+
+	/* Jumps reach 2^15 slots, those that are long all. */
+	for (i = 0; insns && i < nr; i++)
+		insns[i] = (struct bpf_insn)ALU_K(BPF_ADD, 4, 1);
+	if (!insns)
+		return -ENOMEM;
+	insns[0] = (struct bpf_insn)ALU_K(BPF_MOV, 0, 0);
+	insns[nr - 4] = (struct bpf_insn)ALU_K(BPF_ADD, 0, 1);
+	insns[nr - 3] = (struct bpf_insn)JUMP_K(BPF_JEQ, 0, 3, 1);
+	insns[nr - 2] = (struct bpf_insn)INSN(BPF_JMP32 | BPF_JA, 0, 0, 0, 2 - (int32_t)nr);
+	insns[nr - 1] = (struct bpf_insn)EXIT;
+	prog = create(insns, nr, budget, jit);
+	ret = run(prog, &w, NULL, false, &insn);
+	skep_vm_prog_put(prog);
+	free(insns);
+	return ret;
+}
+
 static void test_budget(void)
 {
 	ok(spend(200, 20, false) == 0 && spend(200, 20, true) == 0, "a budget that is enough");
 	ok(spend(245, 20, false) == -ELOOP && spend(245, 20, true) == -ELOOP,
 	   "one that a loop overdraws which ends soon");
 	ok(spend(100, 20000, true) == -ELOOP, "one that a longer loop uses up");
+	ok(fan(1100, false) == 0 && fan(1100, true) == 0,
+	   "a loop that charges many times for each time around");
+	ok(crawl(1 << 22, false) == 0 && crawl(1 << 22, true) == 0,
+	   "a loop that is longer than two slices of the budget");
+	ok(crawl(1 << 20, false) == -ELOOP && crawl(1 << 20, true) == -ELOOP,
+	   "it uses up a budget that is too little");
+}
+
+/* A loop that only may_goto closes, which jumps for ever once its own count is used up. */
+static int spin(int16_t back, bool jit, int *insn)
+{
+	const struct bpf_insn insns[] = {
+		ALU_K(BPF_MOV, 0, 0),
+		ALU_K(BPF_MOV, 2, 0),
+		ALU_K(BPF_ADD, 2, 1), /* to the next may_goto: this loop looks at the budget */
+		INSN(BPF_JMP | BPF_JCOND, 0, 0, 1, 0),
+		JUMP_K(BPF_JA, 0, 0, -3),
+		ALU_K(BPF_ADD, 0, 1),
+		INSN(BPF_JMP | BPF_JCOND, 0, 0, back, 0),
+		EXIT,
+	};
+	struct skep_vm_prog *prog = create(insns, NR(insns), 1u << 26, jit);
+	struct world w = {0};
+	int ret;
+
+	alarm(20); /* a hang must not be one of all tests */
+	ret = run(prog, &w, NULL, false, insn);
+	alarm(0);
+	skep_vm_prog_put(prog);
+	return ret;
+}
+
+static void test_may_goto(void)
+{
+	int insn[2], ret[2];
+
+	ret[0] = spin(-2, false, &insn[0]);
+	ret[1] = spin(-2, true, &insn[1]);
+	ok(ret[0] == -ELOOP && ret[1] == -ELOOP && insn[0] == 6 && insn[1] == 6,
+	   "a may_goto that jumps back for ever uses up the budget");
+	ok(spin(-1, true, insn) == -ELOOP && *insn == 6, "and one to itself");
 }
 
 static uint64_t seed = 20261129;
@@ -310,6 +408,7 @@ int main(void)
 	test_sites(buffer);
 	test_context();
 	test_budget();
+	test_may_goto();
 	test_random();
 	skep_vm_destroy(vm);
 	skep_map_put(map);
