@@ -282,6 +282,29 @@ static int32_t some(void)
 	return numbers[pick(16)];
 }
 
+/* What may stand in a loop, in some order; the next slot. */
+static uint32_t generate_one(struct bpf_insn *p, uint32_t n, uint8_t width)
+{
+	switch (pick(7)) {
+	case 0: p[n++] = (struct bpf_insn)LOAD(BPF_W, 0, 3, 0); break;
+	case 1: p[n++] = (struct bpf_insn)STORE(BPF_B, 5, (int16_t)pick(9), 2); break;
+	case 2: p[n++] = (struct bpf_insn)INSN(width | BPF_ADD | BPF_K, 2, 0, 0, some()); break;
+	case 3: p[n++] = (struct bpf_insn)INSN(BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, some()); break;
+	case 4: /* on some ways only */
+		p[n++] = (struct bpf_insn)JUMP_K(BPF_JSET, (uint8_t)(pick(2) ? 2 : 4), 1 << pick(3),
+						 1);
+		p[n++] = (struct bpf_insn)ALU_K(BPF_ADD, (uint8_t)(2 + pick(4)), some());
+		break;
+	case 5: /* a copy, and an address of two parts */
+		p[n++] = (struct bpf_insn)ALU(BPF_MOV, 7, 3);
+		p[n++] = (struct bpf_insn)ALU(BPF_ADD, 7, 2);
+		p[n++] = (struct bpf_insn)STORE(BPF_H, 7, 0, 4);
+		break;
+	default: p[n++] = (struct bpf_insn)STORE(BPF_DW, 3, (int16_t)(8 * pick(3)), 4);
+	}
+	return n;
+}
+
 /*
  * r2 and r4 count, r3 and r5 are carried along, into a value of 64 bytes; two
  * loops in each other, or one, that end by one of the registers.
@@ -311,30 +334,8 @@ static uint32_t generate(struct bpf_insn *p)
 	if (pick(2))
 		p[n++] = (struct bpf_insn)ALU(BPF_MOV, 3, 5);
 	inner = n;
-	for (i = 0; i < 6; i++) {
-		switch (pick(7)) {
-		case 0: p[n++] = (struct bpf_insn)LOAD(BPF_W, 0, 3, 0); break;
-		case 1: p[n++] = (struct bpf_insn)STORE(BPF_B, 5, (int16_t)pick(9), 2); break;
-		case 2:
-			p[n++] = (struct bpf_insn)INSN(width[0] | BPF_ADD | BPF_K, 2, 0, 0, some());
-			break;
-		case 3:
-			p[n++] =
-				(struct bpf_insn)INSN(BPF_ALU64 | BPF_ADD | BPF_K, 3, 0, 0, some());
-			break;
-		case 4: /* on some ways only */
-			p[n++] = (struct bpf_insn)JUMP_K(BPF_JSET, (uint8_t)(pick(2) ? 2 : 4),
-							 1 << pick(3), 1);
-			p[n++] = (struct bpf_insn)ALU_K(BPF_ADD, (uint8_t)(2 + pick(4)), some());
-			break;
-		case 5: /* a copy, and an address of two parts */
-			p[n++] = (struct bpf_insn)ALU(BPF_MOV, 7, 3);
-			p[n++] = (struct bpf_insn)ALU(BPF_ADD, 7, 2);
-			p[n++] = (struct bpf_insn)STORE(BPF_H, 7, 0, 4);
-			break;
-		default: p[n++] = (struct bpf_insn)STORE(BPF_DW, 3, (int16_t)(8 * pick(3)), 4);
-		}
-	}
+	for (i = 0; i < 6; i++)
+		n = generate_one(p, n, width[0]);
 	p[n++] = (struct bpf_insn)INSN(width[1] | BPF_ADD | BPF_K, 2, 0, 0, pick(4) ? 1 : some());
 	p[n] = (struct bpf_insn)INSN((pick(4) ? BPF_JMP : BPF_JMP32) | ends[pick(6)] | BPF_K, 2, 0,
 				     (int16_t)((int32_t)inner - (int32_t)n - 1), 1 + pick(17));
