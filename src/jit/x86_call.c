@@ -215,6 +215,7 @@ static void packet(struct x86 *x, uint32_t width)
 	x_rr(j, false, X_TEST, R11, R11);
 	x_jcc(j, CC_NE, there);
 	x_const(j, RAX, 0);
+	skep_x86_look(x);
 	epilogue(x);
 	x_ret(j);
 	skep_jit_place(j, there);
