@@ -137,8 +137,8 @@ void skep_jit_emit(struct skep_jit *j);
 
 /* What compiled code calls. */
 const void *skep_jit_callx(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t addr);
-const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[5]);
-/* skep_jit_tail(): the target ran to its end in another engine, a[0] is r0. */
+const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[6]);
+/* skep_jit_tail(): the target ran to its end in another engine; a: r1 to r5, then r0. */
 #define SKEP_JIT_TAIL_RAN ((const void *)1)
 
 /* A fault at @pc: called from the landing, in the thread that ran into it. */

@@ -270,7 +270,7 @@ const void *skep_jit_callx(struct skep_vm *vm, const struct skep_vm_insn *pc, ui
 	return NULL;
 }
 
-const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[5])
+const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t a[6])
 {
 	const struct skep_vm_prog *caller = vm->prog, *prog;
 	const struct code *code;
@@ -288,7 +288,11 @@ const void *skep_jit_tail(struct skep_vm *vm, const struct skep_vm_insn *pc, uin
 	r[10] = vm->lo + SKEP_VM_STACK;
 	if (skep_vm_finish_frame(vm, r) < 0)
 		return NULL;
-	a[0] = r[0];
+	a[5] = r[0];
+	if (vm->prog == caller)
+		memcpy(a, &r[1], 5 * sizeof(r[0]));
+	else
+		memset(a, 0, 5 * sizeof(r[0])); /* as skep_vm_pop() does */
 	skep_vm_enter(vm, caller);
 	return SKEP_JIT_TAIL_RAN;
 }

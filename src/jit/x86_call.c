@@ -112,7 +112,7 @@ FN(tail_call)
 	epilogue(x);
 	x_indirect(j, 4, R11);
 	skep_jit_place(j, ran);
-	x_mov(j, true, RAX, RDI);
+	x_load(j, true, RAX, RSP, 40);
 	epilogue(x);
 	x_ret(j);
 	skep_jit_place(j, through);

@@ -168,7 +168,6 @@ static void stub(struct x86 *x)
 	x_pop(j, RSI);
 	x_store(j, true, RSI, 0, RAX);
 	stub_tail(x);
-	enter_stub(x);
 }
 
 /* Ends the run, which has failed. */
@@ -674,6 +673,7 @@ static void cold_refill(struct x86 *x, const struct skep_jit_cold *c)
 static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 {
 	struct skep_jit *j = x->j;
+	int i;
 
 	left_of_ended(x);
 	enter_c(j, 0);
@@ -682,6 +682,8 @@ static void cold_enter(struct x86 *x, const struct skep_jit_cold *c)
 	x_call_at(j, (const void *)(uintptr_t)skep_vm_enter);
 	skep_x86_take_left(j);
 	leave_c(j, 0);
+	for (i = 1; i <= 5; i++) /* as skep_vm_pop() does */
+		x_const(j, skep_x86_map[i], 0);
 	x_jmp(j, c->back);
 }
 
@@ -755,6 +757,7 @@ void skep_jit_emit(struct skep_jit *j)
 	x.packet = skep_jit_label(j);
 	x.zero = skep_jit_label(j);
 	stub(&x);
+	enter_stub(&x);
 	fail(&x);
 	if (j->checked) {
 		for (i = 0; i < 2; i++) {

@@ -158,7 +158,10 @@ int skep_vm_finish_frame(struct skep_vm *vm, uint64_t r[11]);
 /* Enters the function @func from @pc; false: no frame is left, the run has failed at @pc. */
 bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[11],
 		  const struct skep_vm_insn *func, const struct skep_vm_insn *ret);
-/* Leaves it: restores r6 to r10 and the caller's program; where the caller goes on. */
+/*
+ * Leaves it: restores r6 to r10 and the caller's program; where the caller goes on.
+ * What another program, as which the function has ended, left in r1 to r5 is not kept.
+ */
 const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11]);
 
 /* The program that bpf_tail_call() enters, or NULL: the call falls through. */

@@ -80,12 +80,12 @@ void skep_vm_enter(struct skep_vm *vm, const struct skep_vm_prog *prog)
 		skep_vm_moved(vm);
 }
 
-/* The frame at @depth, which is vm->depth, begins. */
-static inline void open_frame(struct skep_vm *vm, unsigned int depth)
+/* The frame at @depth, which is vm->depth, begins.  @clear: without what others left there. */
+static inline void open_frame(struct skep_vm *vm, unsigned int depth, bool clear)
 {
 	skep_vm_set_stack(vm, depth);
 	vm->frames[depth].may_goto = SKEP_VM_MAY_GOTO;
-	if (vm->checked) {
+	if (clear) {
 		size_t len = SKEP_VM_STACK;
 
 		/* With a length that compilers know they write `rep stos`: five times as long. */
@@ -110,7 +110,7 @@ bool skep_vm_push(struct skep_vm *vm, const struct skep_vm_insn *pc, uint64_t r[
 	memcpy(frame->saved, &r[6], sizeof(frame->saved));
 	if (vm->prog->is_func[func - vm->prog->insns] & SKEP_VM_FRAMELESS)
 		return true;
-	open_frame(vm, vm->depth);
+	open_frame(vm, vm->depth, vm->checked);
 	r[10] = vm->lo + SKEP_VM_STACK;
 	return true;
 }
@@ -121,8 +121,10 @@ const struct skep_vm_insn *skep_vm_pop(struct skep_vm *vm, uint64_t r[11])
 
 	skep_vm_set_stack(vm, vm->depth);
 	memcpy(&r[6], frame->saved, sizeof(frame->saved));
-	if (frame->prog != vm->prog)
+	if (frame->prog != vm->prog) {
 		skep_vm_enter(vm, frame->prog);
+		memset(&r[1], 0, 5 * sizeof(r[0]));
+	}
 	return frame->ret;
 }
 
@@ -142,7 +144,7 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 {
 	struct skep_map *map = (struct skep_map *)(uintptr_t)r[2];
 	struct skep_vm_prog *prog;
-	bool checked;
+	bool checked = vm->checked;
 
 	if (map->type != BPF_MAP_TYPE_PROG_ARRAY) {
 		skep_vm_fail(vm, pc, SKEP_E_RUN_ACCESS, EFAULT,
@@ -161,12 +163,8 @@ const struct skep_vm_prog *skep_vm_tail(struct skep_vm *vm, const struct skep_vm
 		return NULL;
 	}
 	vm->tail_calls++;
-	checked = vm->checked;
 	skep_vm_enter(vm, prog);
-	skep_vm_set_stack(vm, vm->depth);
-	vm->frames[vm->depth].may_goto = SKEP_VM_MAY_GOTO;
-	if (prog->checked && !checked) /* what the caller left is not for its eyes */
-		open_frame(vm, vm->depth);
+	open_frame(vm, vm->depth, prog->checked && !checked);
 	return prog;
 }
 
@@ -174,16 +172,16 @@ bool skep_vm_refill(struct skep_vm *vm, const struct skep_vm_insn *pc)
 {
 	uint64_t slice = SKEP_VM_SLICE;
 
-	/* What was charged at once may be more than a slice. */
-	if (vm->left < -(int64_t)slice)
-		slice += (uint64_t)-vm->left;
-	slice = vm->rest < slice ? vm->rest : slice;
 	if (atomic_load_explicit(&vm->stop, memory_order_relaxed)) {
 		atomic_store_explicit(&vm->stop, 0, memory_order_relaxed);
 		skep_vm_fail(vm, pc, SKEP_E_RUN_STOPPED, ECANCELED,
 			     "the run of the program '%s' was interrupted", vm->prog->name);
 		return false;
 	}
+	/* What was charged at once may be more than a slice. */
+	if (vm->left < -(int64_t)slice)
+		slice += (uint64_t)-vm->left;
+	slice = vm->rest < slice ? vm->rest : slice;
 	vm->rest -= slice;
 	vm->left += (int64_t)slice;
 	if (vm->left >= 0)
@@ -298,7 +296,7 @@ int skep_vm_run(struct skep_vm *vm, const struct skep_vm_run *run, uint64_t *res
 	if (atomic_load_explicit(&vm->stop, memory_order_relaxed) &&
 	    !skep_vm_refill(vm, prog->insns))
 		return finish(vm, -vm->failed);
-	open_frame(vm, 0);
+	open_frame(vm, 0, vm->checked);
 	if (!prog->native)
 		return finish(vm, interpret(vm, run, result));
 	r0 = prog->native->enter(vm, run->ctx, run->ctx_len);
