@@ -90,14 +90,14 @@ static inline bool knows_all(const struct known *k, const struct skep_vm_insn *i
 }
 
 /* What an ALU instruction writes, if that is known. */
-static bool result(const struct known *k, const struct skep_vm_insn *in, uint64_t *v)
+static inline bool result(const struct known *k, const struct skep_vm_insn *in, uint64_t *v)
 {
-	bool reads = skep_jit_traits[in->op] & SKEP_JIT_READS_DST;
-	uint64_t s;
+	uint8_t traits = skep_jit_traits[in->op];
 
-	if (!operand(k, in, &s) || (reads && !knows(k, in->dst)))
+	if (!knows_all(k, in))
 		return false;
-	*v = skep_isa_eval_alu(in->op, reads ? k->v[in->dst] : 0, s);
+	*v = skep_isa_eval_alu(in->op, traits & SKEP_JIT_READS_DST ? k->v[in->dst] : 0,
+			       traits & SKEP_JIT_READS_SRC ? k->v[in->src] : (uint64_t)in->imm);
 	return true;
 }
 
@@ -107,7 +107,7 @@ static void step(const struct skep_jit *j, struct known *k, const struct skep_vm
 	uint8_t kind = skep_jit_kind(in);
 	uint64_t v;
 
-	if (kind == SKEP_KIND_ALU && knows_all(k, in) && result(k, in, &v))
+	if (kind == SKEP_KIND_ALU && result(k, in, &v))
 		set(k, in->dst, v);
 	else if (kind == SKEP_KIND_ALU)
 		k->mask &= (uint16_t) ~(1u << in->dst);
@@ -139,6 +139,7 @@ static void branch(struct consts *c, uint32_t i)
 {
 	const struct skep_vm_insn *in = &c->j->ir[i];
 	uint8_t kind = skep_jit_kind(in);
+	const struct known *there = &c->now;
 	struct known taken;
 	uint64_t s;
 	int which;
@@ -154,10 +155,10 @@ static void branch(struct consts *c, uint32_t i)
 	    operand(&c->now, in, &s) && in->dst < 10) {
 		taken = c->now;
 		set(&taken, in->dst, s);
-		flow(c, &taken, (uint32_t)((int64_t)i + in->off), in->off <= 0);
-	} else if (which) {
-		flow(c, &c->now, (uint32_t)((int64_t)i + in->off), in->off <= 0);
+		there = &taken;
 	}
+	if (which)
+		flow(c, there, (uint32_t)((int64_t)i + in->off), in->off <= 0);
 	if (which == 1)
 		c->now.mask = 0;
 	else if ((in->op == SKEP_OP_JNE64_K || in->op == SKEP_OP_JNE64_X) &&
@@ -221,6 +222,7 @@ static void rewrite(struct consts *c, uint32_t i)
 	int which;
 
 	if (kind == SKEP_KIND_ALU) {
+		/* Nothing known is read: so it is with most. */
 		if (!(c->now.mask & (1u << in->dst | 1u << in->src)))
 			return;
 		if (!(skep_jit_traits[in->op] & (SKEP_JIT_READS_DST | SKEP_JIT_READS_SRC)))

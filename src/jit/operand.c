@@ -32,13 +32,6 @@ static bool takes_memory(const struct skep_vm_insn *in, bool first)
 	return first || skep_insn_table[in->op].src == SKEP_F_READ;
 }
 
-/* Nothing but registers changes, and control goes on. */
-static bool is_quiet(const struct skep_jit *j, const struct skep_vm_insn *in)
-{
-	return in->op == SKEP_JIT_NOP || in->op == SKEP_JIT_OPERAND || in->op == SKEP_JIT_CHECK ||
-	       skep_jit_is_load(skep_jit_kind(in)) || (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES);
-}
-
 /* True if @in uses what @load was of as its second operand, and no more of it than there is. */
 static bool uses(const struct skep_vm_insn *load, const struct skep_vm_insn *in)
 {
@@ -63,7 +56,7 @@ static uint32_t first_use(const struct skep_jit *j, uint32_t i)
 		const struct skep_vm_insn *in = &j->ir[n];
 		struct skep_jit_effect e;
 
-		if (!is_quiet(j, in))
+		if (!skep_jit_is_quiet(in))
 			return 0;
 		e = skep_jit_effect(j, in);
 		if ((e.use | e.def) & reg)
@@ -123,7 +116,7 @@ static uint32_t change_end(const struct skep_jit *j, const uint16_t *live, uint3
 
 		if (stores_back(load, in))
 			return skep_jit_live_out(j, live, n) & reg ? 0 : n;
-		if (!is_quiet(j, in))
+		if (!skep_jit_is_quiet(in))
 			return 0;
 		e = skep_jit_effect(j, in);
 		if ((e.def & fixed) || ((e.use | e.def) & reg))

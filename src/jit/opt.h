@@ -178,6 +178,13 @@ static inline bool skep_jit_is_store(uint8_t kind)
 	return kind == SKEP_KIND_ST || kind == SKEP_KIND_STX;
 }
 
+/* True if @in changes nothing but registers, and control goes on. */
+static inline bool skep_jit_is_quiet(const struct skep_vm_insn *in)
+{
+	return in->op == SKEP_JIT_NOP || in->op == SKEP_JIT_OPERAND || in->op == SKEP_JIT_CHECK ||
+	       skep_jit_is_load(skep_jit_kind(in)) || (skep_jit_traits[in->op] & SKEP_JIT_COMPUTES);
+}
+
 /* True if the address of @in, an access of @width bits by @base, is the frame's: no check. */
 static inline bool skep_jit_is_frame_access(const struct skep_vm_insn *in, uint8_t base,
 					    unsigned int width)

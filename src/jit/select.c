@@ -99,6 +99,7 @@ static void select_copy(struct skep_jit *j, uint32_t i, const struct skep_vm_ins
 	j->copy[i] = (uint8_t)(before->src + 1);
 }
 
+/* What comes before a select may make it simpler, if the jump does not look at it. */
 static void improve(struct skep_jit *j, const uint8_t *joins, uint32_t i)
 {
 	uint16_t reg = (uint16_t)(1u << j->ir[i + 1].dst);

@@ -13,18 +13,15 @@
 #define MAX_SLOTS 32
 #define MAX_INSNS 16
 
-/* True if @in is nothing but arithmetic or an access. */
+/* True if @in is nothing but arithmetic or an access; divisions have a cold part. */
 static bool is_plain(const struct skep_vm_insn *in)
 {
-	uint8_t kind = skep_jit_kind(in), code;
+	uint8_t kind = skep_jit_kind(in);
+	uint8_t code = kind == SKEP_KIND_ALU ? skep_insn_table[in->op].code & 0xf0 : 0;
 
-	if (skep_jit_is_load(kind) || skep_jit_is_store(kind) || in->op == SKEP_JIT_NOP ||
-	    in->op == SKEP_JIT_OPERAND || in->op == SKEP_JIT_CHECK || in->op == SKEP_JIT_CHANGE)
-		return true;
-	if (!(skep_jit_traits[in->op] & SKEP_JIT_COMPUTES))
+	if (code == BPF_DIV || code == BPF_MOD)
 		return false;
-	code = kind == SKEP_KIND_ALU ? skep_insn_table[in->op].code & 0xf0 : 0;
-	return code != BPF_DIV && code != BPF_MOD;
+	return skep_jit_is_quiet(in) || skep_jit_is_store(kind) || in->op == SKEP_JIT_CHANGE;
 }
 
 /* Slots from the top of the loop that the jump at @i closes; 0: it is none of these. */
